@@ -1,0 +1,330 @@
+"""The command line. Heavy imports happen inside the commands, so that `--help` and `list` answer at once."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from csbench.errors import CsbenchError, UsageError
+
+app = typer.Typer(
+    help="How well does a recovery method get x back from y = A x + noise, when m << n?\n\n"
+    "Start with: csbench run quick",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Results = Annotated[Path, typer.Option("--results", help="Folder of the results.", metavar="DIR")]
+Methods = Annotated[str | None, typer.Option("--methods", help="Only these, comma-separated.", metavar="NAME,...")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+SuiteName = Annotated[str, typer.Argument(help="Name of a suite, or a TOML file.", metavar="SUITE")]
+
+
+def main() -> NoReturn:
+    """Entry point: 0 done and ok, 1 something failed or differs, 2 the call was wrong, 130 interrupted."""
+    try:
+        app()
+    except UsageError as error:
+        _fail(error, 2)
+    except CsbenchError as error:
+        _fail(error, 1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.exit(0)
+
+
+def _fail(error: Exception, code: int) -> NoReturn:
+    print(f"csbench: {error}", file=sys.stderr)
+    sys.exit(code)
+
+
+def _names(text: str | None) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip()) if text else ()
+
+
+def _integers(option: str, text: str | None) -> tuple[int, ...]:
+    try:
+        return tuple(int(word) for word in _names(text))
+    except ValueError:
+        raise UsageError(f"{option} takes integers separated by commas, got {text!r}") from None
+
+
+@app.command()
+def run(
+    suite: SuiteName,
+    methods: Methods = None,
+    m: Annotated[str | None, typer.Option(help="Only these m, e.g. 25,50.", metavar="M,...")] = None,
+    images: Annotated[int | None, typer.Option(help="Another number of images; never published.")] = None,
+    draws: Annotated[int | None, typer.Option(help="Only the first draws of A.")] = None,
+    jobs: Annotated[int | None, typer.Option(help="Worker processes; default: one per processor.")] = None,
+    results: Results = Path("results"),
+    timeout: Annotated[float | None, typer.Option(help="Seconds that a cell may take.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Run again what is there already.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run what is missing or stale of a suite, and show its leaderboard.
+
+    Example: csbench run mnist-gaussian --methods lasso-dct,csgm-vae --m 25,50 --draws 1
+    """
+    from csbench.runner.command import run_suite
+    from csbench.suites import load_suite
+
+    if jobs is not None and jobs < 1:
+        raise UsageError(f"--jobs is 1 or more, not {jobs}")
+    if timeout is not None and timeout <= 0:
+        raise UsageError(f"--timeout is a number of seconds above 0, not {timeout:g}")
+    whole = load_suite(suite)
+    part = whole.narrowed(_integers("--m", m), images, draws, _names(methods))
+    sys.exit(run_suite(whole, part, results, jobs, timeout, fresh, as_json))
+
+
+@app.command()
+def status(
+    suite: SuiteName, methods: Methods = None, results: Results = Path("results"), as_json: AsJson = False
+) -> None:
+    """Show what of a suite is fresh, stale, missing, failed or not applicable.
+
+    Example: csbench status mnist-gaussian
+    """
+    from csbench.runner.command import suite_states
+    from csbench.suites import load_suite
+
+    table = suite_states(load_suite(suite).narrowed(methods=_names(methods)), results)
+    if as_json:
+        print(json.dumps(table, indent=2))
+    else:
+        columns = list(next(iter(table.values())))
+        _print_table(
+            f"Cells of {suite}", ["method", *columns], [[n, *(str(c[k]) for k in columns)] for n, c in table.items()]
+        )
+
+
+@app.command("list")
+def list_(
+    what: Annotated[str, typer.Argument(help="methods, datasets, operators, suites or priors.")] = "methods",
+    as_json: AsJson = False,
+) -> None:
+    """List what there is, with parameters and papers.
+
+    Example: csbench list operators
+    """
+    rows = _catalogue(what)
+    if as_json:
+        print(json.dumps(rows, indent=2))
+    else:
+        headers = list(rows[0]) if rows else []
+        _print_table(what, headers, [[_plain(row[h]) for h in headers] for row in rows])
+
+
+@app.command()
+def leaderboard(
+    suites: Annotated[list[str] | None, typer.Argument(help="Default: every published suite.")] = None,
+    check: Annotated[bool, typer.Option("--check", help="Exit with 1 and a diff where the file is stale.")] = False,
+    results: Results = Path("results"),
+    output: Annotated[Path, typer.Option("-o", "--output", help="The file.")] = Path("leaderboard.md"),
+) -> None:
+    """Render leaderboard.md from the results.
+
+    Example: csbench leaderboard --check
+    """
+    import difflib
+
+    from csbench.files import write_atomically
+    from csbench.report.leaderboard import published_suites, render
+
+    page = render(results, suites or published_suites())
+    if not check:
+        write_atomically(output, page.encode())
+        print(f"wrote {output}")
+        return
+    found = output.read_text(encoding="utf-8") if output.is_file() else ""
+    if found != page:
+        diff = difflib.unified_diff(found.splitlines(), page.splitlines(), str(output), "from the results", lineterm="")
+        print("\n".join(diff))
+        _fail(CsbenchError(f"{output} is not what {results}/ gives; run `csbench leaderboard`"), 1)
+    print(f"{output} is up to date")
+
+
+@app.command()
+def plot(
+    suite: SuiteName,
+    output: Annotated[Path, typer.Option("-o", "--output", help="A .svg, .png or .pdf file.")],
+    methods: Methods = None,
+    reference: Annotated[Path | None, typer.Option(help="CSV of published curves, with a column m.")] = None,
+    columns: Annotated[str | None, typer.Option(help="Columns of the CSV.", metavar="NAME,...")] = None,
+    results: Results = Path("results"),
+) -> None:
+    """Draw error-versus-m curves.
+
+    Example: csbench plot mnist-gaussian --methods lasso-dct,csgm-vae -o curve.svg
+    """
+    from csbench.report.curves import plot as draw
+    from csbench.report.curves import read_reference
+    from csbench.report.standings import standings
+    from csbench.store import load_results
+    from csbench.suites import load_suite
+
+    definition = load_suite(suite)
+    references = read_reference(reference, list(_names(columns))) if reference else []
+    frame = load_results(definition.name, results)
+    if not len(frame):
+        raise UsageError(f"no results of {definition.name} in {results}/; run `csbench run {suite}`")
+    draw(standings(frame, definition), output, list(_names(methods)) or None, references)
+    print(f"wrote {output}")
+
+
+@app.command()
+def saving(
+    suite: SuiteName,
+    method: Annotated[str, typer.Option(help="The method that saves.")] = "csgm-vae",
+    against: Annotated[str, typer.Option(help="The method to compare with.")] = "lasso-dct",
+    at: Annotated[int, typer.Option(help="The m whose error is matched.")] = 75,
+    results: Results = Path("results"),
+) -> None:
+    """Say how many times fewer measurements a method needs than another, at equal error.
+
+    Example: csbench saving mnist-gaussian --method csgm-vae --against lasso-dct --at 75
+    """
+    from csbench.report.standings import saving as measure
+    from csbench.store import load_results
+    from csbench.suites import load_suite
+
+    definition = load_suite(suite)
+    if at not in definition.m:
+        raise UsageError(f"--at is one of m = {', '.join(map(str, definition.m))}, not {at}")
+    frame = load_results(definition.name, results)
+    for name in (method, against):
+        if not len(frame) or name not in set(frame["method"]):
+            raise UsageError(f"no results of {name!r} on {suite} in {results}/; run `csbench run {suite}`")
+    error, factor = measure(frame, definition, method, against, at)
+    print(
+        f"{method} reaches {error:.4g} at m = {at}; {against} needs {factor.value:.2f} times as many measurements "
+        f"(95% interval {factor.low:.2f} to {factor.high:.2f})"
+    )
+
+
+@app.command()
+def tune(
+    suite: SuiteName,
+    methods: Annotated[str, typer.Option(help="Methods with a penalty.", metavar="NAME,...")] = (
+        "lasso-pixel,lasso-dct,lasso-wavelet"
+    ),
+    images: Annotated[int, typer.Option(help="Validation images.")] = 50,
+) -> None:
+    """Choose penalties on validation images, and store them in methods/tuned.json.
+
+    Example: csbench tune mnist-gaussian --methods lasso-dct
+    """
+    from csbench import tuned
+    from csbench.files import write_atomically
+    from csbench.progress import progress_bar
+    from csbench.runner.tuning import tune as tune_method
+    from csbench.suites import load_suite
+
+    definition = load_suite(suite).narrowed()
+    with progress_bar() as progress:
+        for name in _names(methods):
+            task = progress.add_task(f"{name} on {suite}", total=len(definition.m))
+            outcome = tune_method(name, definition, images, lambda m: progress.advance(task))  # noqa: B023
+            entry = tuned.key(name, definition.dataset, definition.operator, definition.noise_norm)
+            table = tuned.table()  # read anew, for another process may have written to it
+            table[entry] = outcome.entry() | {"command": f"csbench tune {suite}"}
+            write_atomically(tuned.PATH, (json.dumps(dict(sorted(table.items())), indent=2) + "\n").encode())
+            print(f"{entry}: alpha = {outcome.alpha:g}")
+    print(f"wrote {tuned.PATH.name}")
+
+
+@app.command()
+def train(
+    prior: Annotated[str, typer.Argument(help="vae or mean.")],
+    dataset: Annotated[str, typer.Option(help="Name of a dataset.")] = "mnist",
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint of a stopped training.")] = False,
+    minutes: Annotated[float | None, typer.Option(help="Stop after this time; --resume goes on.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Instead of the recipe's.")] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder; default: methods/weights.")] = None,
+) -> None:
+    """Train a prior; writes weights and their card.
+
+    Example: csbench train vae --dataset mnist --minutes 10
+    """
+    import torch
+
+    from csbench.priors import checkpoint
+    from csbench.priors.training import TrainingJob
+    from csbench.priors.training import train as start
+    from csbench.progress import progress_bar
+    from csbench.registry import get_dataset
+
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise UsageError("--device cuda: torch sees no GPU; use --device cpu")
+    folder = output or checkpoint.weights_folders()[0]
+    job = TrainingJob(prior, get_dataset(dataset), folder, device, epochs, minutes, resume)
+    with progress_bar("{task.fields[note]}") as progress:
+        task = progress.add_task(f"{prior} on {dataset}", total=None, note="")
+        path = start(
+            job,
+            lambda p: progress.update(task, completed=p.epoch, total=p.epochs, note=f"ELBO {p.elbo:.1f} nats"),
+        )
+    if path is None:
+        print(f"time is up; go on with: csbench train {prior} --dataset {dataset} --resume")
+    else:
+        print(f"wrote {path} and {path.with_suffix('.json').name}")
+
+
+def _catalogue(what: str) -> list[dict[str, Any]]:
+    from csbench.registry import BASES, entries
+
+    if what in BASES:
+        rows = []
+        for entry in entries(what).values():  # type: ignore[arg-type]
+            row: dict[str, Any] = {"name": entry.name}
+            if what == "methods":
+                row["parameters"] = entry.fields
+            rows.append(row | {"what": entry.summary, "module": entry.module})
+        return rows
+    if what == "suites":
+        from csbench.suites import load_suite, suite_names
+
+        suites = [load_suite(name) for name in suite_names()]
+        return [
+            {
+                "name": s.name,
+                "version": s.version,
+                "what": s.title,
+                "m": list(s.m),
+                "images": s.images,
+                "draws": s.draws,
+            }
+            for s in suites
+        ]
+    if what == "priors":
+        folder = Path(__file__).parent / "methods" / "weights"
+        cards = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+        return [
+            {"name": c["name"], "trained on": c["dataset"], "measurements": c["measurements"], "quality": c["quality"]}
+            for c in cards
+        ]
+    raise UsageError(f"cannot list {what!r}; there are {', '.join([*BASES, 'suites', 'priors'])}")
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{k}={v}" for k, v in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _print_table(title: str, headers: list[str], rows: list[list[str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*headers, title=title)
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)

@@ -1,0 +1,83 @@
+"""What a result depends on besides its coordinates, as one hash: code, parameters, weights.
+
+Code is hashed as syntax trees without docstrings, so comments and layout do not count; a file's path and age never do.
+The method's module is followed through every module of csbench, or of the plug-in's own package, that it imports.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.util
+import json
+import sys
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from csbench.method import Method
+
+
+def fingerprint(method: Method, *names: Any) -> str:
+    """Hash of the method's class, parameters, code and data files, and of `names` (JSON values)."""
+    digest = hashlib.sha256()
+    cls = type(method)
+    digest.update(json.dumps([cls.__module__, cls.__qualname__, method.params(), *names], sort_keys=True).encode())
+    for module in sorted(_reachable(cls.__module__)):
+        digest.update(_code_hash(module).encode())
+    for path in method.data_files():
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:16]
+
+
+def _reachable(module: str) -> set[str]:
+    root = module.split(".")[0]
+    found, queue = set(), [module]
+    while queue:
+        name = queue.pop()
+        if name not in found and _source(name) is not None:
+            found.add(name)
+            queue += [n for n in _imports(name) if n.split(".")[0] in ("csbench", root)]
+    return found
+
+
+@lru_cache
+def _source(module: str) -> Path | None:
+    loaded = sys.modules.get(module)
+    origin = getattr(loaded, "__file__", None)
+    if origin is None:
+        try:
+            spec = importlib.util.find_spec(module)
+        except (ImportError, ValueError):
+            return None
+        origin = spec.origin if spec else None
+    return Path(origin) if origin and origin.endswith(".py") else None
+
+
+@lru_cache
+def _tree(module: str) -> ast.Module:
+    path = _source(module)
+    assert path is not None
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@lru_cache
+def _code_hash(module: str) -> str:
+    tree = ast.parse(ast.unparse(_tree(module)))  # a copy, for docstrings are taken out of it
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and (
+            ast.get_docstring(node, clean=False) is not None
+        ):
+            node.body = node.body[1:]
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+
+
+def _imports(module: str) -> Iterator[str]:
+    """Modules that a module imports; `from a import b` names both a and a.b, for b may be a module."""
+    for node in ast.walk(_tree(module)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)

@@ -1,0 +1,46 @@
+"""Reconstruction metrics: pure functions of (x_hat, x), one value per image.
+
+x_hat and x have shape [batch, n] and range [0, 1]; the result has shape [batch] and dtype float64.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def mse(x_hat: Tensor, x: Tensor) -> Tensor:
+    """Mean squared error per pixel, the reconstruction error in the figures of Bora et al. 2017."""
+    return (x_hat.double() - x.double()).square().mean(-1)
+
+
+def relative_l2(x_hat: Tensor, x: Tensor) -> Tensor:
+    """||x_hat - x|| / ||x||."""
+    return (x_hat.double() - x.double()).norm(dim=-1) / x.double().norm(dim=-1)
+
+
+def psnr(x_hat: Tensor, x: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio in dB for a peak of 1; infinite where x_hat = x."""
+    return -10 * torch.log10(mse(x_hat, x))
+
+
+def ssim(x_hat: Tensor, x: Tensor, image_shape: tuple[int, int, int]) -> Tensor:
+    """Mean structural similarity (Wang, Bovik, Sheikh, Simoncelli 2004), 7x7 uniform window, peak 1, mean of channels.
+
+    The same as `skimage.metrics.structural_similarity(..., data_range=1)` with its defaults.
+    """
+    window, k1, k2 = 7, 0.01, 0.03
+    a, b = (v.double().reshape(-1, *image_shape) for v in (x_hat, x))
+    bessel = window**2 / (window**2 - 1)
+
+    def local_mean(v: Tensor) -> Tensor:
+        return F.avg_pool2d(v, window, stride=1)
+
+    mean_a, mean_b = local_mean(a), local_mean(b)
+    var_a = bessel * (local_mean(a * a) - mean_a**2)
+    var_b = bessel * (local_mean(b * b) - mean_b**2)
+    covariance = bessel * (local_mean(a * b) - mean_a * mean_b)
+    c1, c2 = k1**2, k2**2
+    numerator = (2 * mean_a * mean_b + c1) * (2 * covariance + c2)
+    return (numerator / ((mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2))).mean((1, 2, 3))

@@ -1,0 +1,1 @@
+"""Learned priors: generators, their checkpoints, their training, and recovery in their range."""

@@ -1,0 +1,86 @@
+"""Weights on disk: NAME.safetensors with a card, NAME.json, beside it. Nothing is ever unpickled."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as dump_tensors
+
+from csbench.errors import CheckpointError, MissingWeights
+from csbench.files import write_atomically
+from csbench.machine import cpu_model
+
+PACKAGED = Path(__file__).parent.parent / "methods" / "weights"
+
+
+def weights_folders() -> list[Path]:
+    """Where weights are looked for: `$CSBENCH_WEIGHTS` first, then those that ship with csbench."""
+    own = os.environ.get("CSBENCH_WEIGHTS")
+    return [Path(own), PACKAGED] if own else [PACKAGED]
+
+
+def weights_path(name: str) -> Path:
+    """The file `NAME.safetensors`.
+
+    Raises:
+        MissingWeights: there is none; the message says how to train one.
+    """
+    for folder in weights_folders():
+        path = folder / f"{name}.safetensors"
+        if path.is_file():
+            return path
+    family, _, dataset = name.partition("-")
+    raise MissingWeights(
+        f"no weights called {name!r} in {', '.join(map(str, weights_folders()))}; "
+        f"train them with `csbench train {family} --dataset {dataset}`"
+    )
+
+
+def save(folder: Path, name: str, tensors: Mapping[str, torch.Tensor], card: Mapping[str, Any]) -> Path:
+    """Write weights and card; the card gets the name, the size and the sha256 of the weights file.
+
+    Returns:
+        the path of the weights file.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    data = dump_tensors({key: value.detach().cpu().contiguous() for key, value in tensors.items()})
+    path = folder / f"{name}.safetensors"
+    write_atomically(path, data)
+    full = {"name": name, **card, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    write_atomically(path.with_suffix(".json"), (json.dumps(full, indent=2) + "\n").encode())
+    return path
+
+
+def load(name: str) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Weights and card.
+
+    Raises:
+        MissingWeights: there are none.
+        CheckpointError: the card is missing, or the weights are not those that the card describes.
+    """
+    path = weights_path(name)
+    data = path.read_bytes()
+    try:
+        card = json.loads(path.with_suffix(".json").read_text())
+    except (OSError, json.JSONDecodeError) as error:
+        raise CheckpointError(f"{path.with_suffix('.json')}: the card cannot be read ({error})") from error
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != card.get("sha256"):
+        raise CheckpointError(
+            f"{path}: sha256 is {digest}, its card says {card.get('sha256')}; restore both files or train again"
+        )
+    return load_tensors(data), card
+
+
+def hardware(device: torch.device) -> str:
+    """The processor that trains, for the card."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{cpu_model()}, {torch.get_num_threads()} thread(s)"

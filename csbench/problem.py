@@ -1,0 +1,85 @@
+"""From coordinates to measurements: the only place where images meet an operator and noise."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from csbench.dataset import Split
+from csbench.errors import UsageError
+from csbench.measurement import Measurement
+from csbench.registry import get_dataset, get_operator
+from csbench.seeding import stream
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What the harness keeps to itself.
+
+    Attributes:
+        x: the images, float32, shape [batch, n].
+        ids: shape [batch].
+    """
+
+    x: Tensor
+    ids: np.ndarray
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Coordinates of a batch of recoveries; they determine y to the last bit.
+
+    Attributes:
+        operator: registered name of a family of measurement operators.
+        noise_norm: sqrt(E||noise||^2); entries have standard deviation noise_norm / sqrt(m).
+        draw: which random operator.
+        images: how many, from the start of the split.
+    """
+
+    dataset: str
+    operator: str
+    m: int
+    noise_norm: float
+    draw: int
+    images: int
+    split: Split = "test"
+
+    def simulate(self) -> tuple[Measurement, Truth]:
+        """Measurements and truth.
+
+        Operator and noise have streams of their own, keyed by all that they may depend on and never by a method; the
+        noise of an image does not depend on which other images are there. Each y is computed on its own in float64 and
+        rounded to float32, so that neither the size of the batch nor the processor shows in it.
+
+        Raises:
+            UsageError: the split has fewer images.
+        """
+        dataset = get_dataset(self.dataset)
+        available = dataset.images(self.split)
+        if self.images > len(available):
+            raise UsageError(f"{self.images} {self.split} images asked for, {self.dataset} has {len(available)}")
+        chosen = available[: self.images]
+        x = chosen.signals()
+        where = (self.dataset, self.split, self.operator, self.m, self.draw)
+        A = get_operator(self.operator).draw(self.m, dataset.n, stream("operator", *where))
+        m = A.shape[0]
+        noise_std = self.noise_norm / m**0.5
+        exact = A.to(torch.float64)
+        y = torch.empty(len(x), m)
+        for i, image in enumerate(chosen.ids.tolist()):
+            noise = torch.randn(m, generator=stream("noise", *where, image), dtype=torch.float64)
+            y[i] = exact(x[i].double()) + noise_std * noise
+        return Measurement(A, y, noise_std, dataset.image_shape), Truth(x, chosen.ids)
+
+    def method_seed_names(self) -> tuple[str | int, ...]:
+        """Names of the stream for a method's own randomness: the same for every method."""
+        return ("method", self.dataset, self.split, self.operator, self.m, self.draw)
+
+
+def digest(y: Tensor) -> str:
+    """The sha256 of a measurement's bytes, stored with every row: equal digests mean that the same y was given."""
+    return hashlib.sha256(y.contiguous().numpy().tobytes()).hexdigest()

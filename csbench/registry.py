@@ -1,0 +1,211 @@
+"""Names to classes: what is in `methods/`, `datasets/` and `csbench/operators/`, and in installed packages.
+
+Listing reads the source with `ast` and imports nothing, so `csbench list` answers at once; only `get_*` imports the one
+module that is asked for. An installed package adds a module through the entry-point group `csbench.methods` or
+`csbench.datasets`, whose value is the module's dotted name.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.util
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from csbench.errors import UnknownName, UsageError
+from csbench.names import kebab
+
+if TYPE_CHECKING:
+    from csbench.dataset import Dataset
+    from csbench.method import Method
+    from csbench.operators import LinearOperator
+
+Kind = Literal["methods", "datasets", "operators"]
+BASES: dict[Kind, tuple[str, ...]] = {
+    "methods": ("Method", "PathMethod"),
+    "datasets": ("Dataset",),
+    "operators": ("LinearOperator",),
+}
+PACKAGE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One registered name, as far as its source tells without importing it.
+
+    Attributes:
+        fields: hyper-parameter name to the source text of its default.
+        configured: True where the name stands in the module's `configurations` and not on a class.
+        module: dotted name of the module.
+    """
+
+    name: str
+    kind: Kind
+    module: str
+    path: Path
+    class_name: str
+    doc: str
+    fields: dict[str, str]
+    configured: bool = False
+
+    @property
+    def summary(self) -> str:
+        """The first paragraph of the class's docstring, on one line."""
+        return " ".join(self.doc.split("\n\n")[0].split())
+
+
+@lru_cache
+def entries(kind: Kind) -> dict[str, Entry]:
+    """Every registered name of a kind, sorted.
+
+    Raises:
+        UsageError: two modules claim one name, a plug-in has a syntax error, or the checkout has no symbolic links.
+    """
+    modules = {name: (path, _parse(path)) for name, path in _modules(kind)}
+    classes = [(name, path, node) for name, (path, tree) in modules.items() for node in _classes(tree)]
+    bases = set(BASES[kind])
+    known = bases
+    while grown := {node.name for _, _, node in classes if known & set(_base_names(node))} - known:
+        known = known | grown
+    by_class = {node.name: node for _, _, node in classes if node.name in known}
+
+    found: dict[str, Entry] = {}
+
+    def add(entry: Entry) -> None:
+        if entry.name in found:
+            raise UsageError(
+                f"two {kind} are called {entry.name!r}: in {found[entry.name].path} and in {entry.path}; rename one"
+            )
+        found[entry.name] = entry
+
+    for module, path, node in classes:
+        if node.name in known - bases and not node.name.startswith("_"):
+            name = _class_attribute(node, "name") or kebab(node.name)
+            doc = ast.get_docstring(node) or ""
+            add(Entry(name, kind, module, path, node.name, doc, _fields(node, by_class)))
+    for module, (path, tree) in modules.items():
+        for name, call in _configurations(tree):
+            node = by_class.get(_last_name(call.func))
+            if node is None:
+                raise UsageError(
+                    f"{path}:{call.lineno}: configuration {name!r} is not a call of one of the {kind} here"
+                )
+            fields = _fields(node, by_class) | {k.arg: ast.unparse(k.value) for k in call.keywords if k.arg}
+            add(Entry(name, kind, module, path, node.name, ast.get_docstring(node) or "", fields, configured=True))
+    return dict(sorted(found.items()))
+
+
+def get_method(name: str) -> Callable[..., Method]:
+    """What makes the method of this name: called without arguments, with its default hyper-parameters.
+
+    >>> get_method("csgm-vae")(restarts=5)   # doctest: +SKIP
+    """
+    entry = _entry("methods", name)
+    module = _import(entry)
+    if entry.configured:
+        return partial(replace, module.configurations[name])
+    return getattr(module, entry.class_name)
+
+
+def get_dataset(name: str) -> Dataset:
+    """The dataset of this name."""
+    entry = _entry("datasets", name)
+    return getattr(_import(entry), entry.class_name)()
+
+
+def get_operator(name: str) -> type[LinearOperator]:
+    """The class of measurement operators of this name; `.draw(m, n, rng)` makes one."""
+    entry = _entry("operators", name)
+    return getattr(_import(entry), entry.class_name)
+
+
+def _entry(kind: Kind, name: str) -> Entry:
+    try:
+        return entries(kind)[name]
+    except KeyError:
+        raise UnknownName(kind.removesuffix("s"), name, entries(kind)) from None
+
+
+def _import(entry: Entry) -> Any:
+    try:
+        return importlib.import_module(entry.module)
+    except Exception as error:
+        raise UsageError(f"{entry.path}: cannot be imported: {type(error).__name__}: {error}") from error
+
+
+def _modules(kind: Kind) -> Iterator[tuple[str, Path]]:
+    folder = PACKAGE / kind
+    if folder.is_file():  # git without core.symlinks writes a link as a text file that holds its target
+        raise UsageError(
+            f"{folder} is a text file where a symbolic link should be. Turn links on and check it out again: "
+            f"git config core.symlinks true && git checkout -- csbench/{kind} "
+            "(on Windows, switch on developer mode first)"
+        )
+    for path in sorted(folder.glob("*.py")):
+        if not path.name.startswith("_"):
+            yield f"csbench.{kind}.{path.stem}", path
+    for point in entry_points(group=f"csbench.{kind}"):
+        try:
+            spec = importlib.util.find_spec(point.value)
+        except ModuleNotFoundError:
+            spec = None
+        if spec is None or spec.origin is None:
+            raise UsageError(
+                f"entry point {point.name!r} in group csbench.{kind} names module {point.value!r}, which is not "
+                f"installed; reinstall or remove {point.dist.name if point.dist else 'the package that declares it'}"
+            )
+        yield point.value, Path(spec.origin)
+
+
+def _parse(path: Path) -> ast.Module:
+    try:
+        return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+    except SyntaxError as error:
+        raise UsageError(f"{path}:{error.lineno}: {error.msg}") from error
+
+
+def _classes(tree: ast.Module) -> list[ast.ClassDef]:
+    return [node for node in tree.body if isinstance(node, ast.ClassDef)]
+
+
+def _last_name(node: ast.expr) -> str:
+    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+
+
+def _base_names(node: ast.ClassDef) -> list[str]:
+    return [_last_name(base) for base in node.bases]
+
+
+def _class_attribute(node: ast.ClassDef, attribute: str) -> str | None:
+    for item in node.body:
+        if isinstance(item, ast.AnnAssign | ast.Assign) and isinstance(item.value, ast.Constant):
+            target = item.target if isinstance(item, ast.AnnAssign) else item.targets[0]
+            if isinstance(target, ast.Name) and target.id == attribute:
+                return str(item.value.value)
+    return None
+
+
+def _fields(node: ast.ClassDef, by_class: dict[str, ast.ClassDef]) -> dict[str, str]:
+    fields: dict[str, str] = {}
+    for base in reversed(_base_names(node)):
+        if base in by_class:
+            fields |= _fields(by_class[base], by_class)
+    for item in node.body:
+        if isinstance(item, ast.AnnAssign) and "ClassVar" not in ast.unparse(item.annotation):
+            fields[ast.unparse(item.target)] = ast.unparse(item.value) if item.value else "required"
+    return fields
+
+
+def _configurations(tree: ast.Module) -> Iterator[tuple[str, ast.Call]]:
+    for node in tree.body:
+        target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
+        value = getattr(node, "value", None)
+        if isinstance(target, ast.Name) and target.id == "configurations" and isinstance(value, ast.Dict):
+            for key, call in zip(value.keys, value.values, strict=True):
+                if isinstance(key, ast.Constant) and isinstance(call, ast.Call):
+                    yield str(key.value), call

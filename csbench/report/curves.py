@@ -1,0 +1,142 @@
+"""Error-versus-m curves for print: log error, one line per method with its interval, labelled at its end."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from csbench.errors import UsageError
+from csbench.report.standings import Standings
+
+# Okabe and Ito 2008: eight colours that colour-blind readers tell apart; dashes and markers for readers in grey
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C8C00")
+DASHES = ("-", "--", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (3, 1)), "-", "--", "-.", ":")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
+FORMATS = (".svg", ".png", ".pdf")
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A published curve to compare with; drawn dotted.
+
+    Attributes:
+        errors: m to error.
+    """
+
+    label: str
+    errors: dict[int, float]
+
+
+def read_reference(path: Path, columns: list[str]) -> list[Reference]:
+    """Published curves from a CSV file with a column `m`; lines that begin with # are comments.
+
+    Raises:
+        UsageError: no such file or column.
+    """
+    try:
+        lines = [line for line in path.read_text().splitlines() if line and not line.startswith("#")]
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror})") from error
+    rows = list(csv.DictReader(lines))
+    for column in ("m", *columns):
+        if not rows or column not in rows[0]:
+            raise UsageError(f"{path}: no column {column!r}; there is {', '.join(rows[0]) if rows else 'nothing'}")
+    return [Reference(column, {int(r["m"]): float(r[column]) for r in rows}) for column in columns]
+
+
+def plot(
+    table: Standings, path: Path, methods: list[str] | None = None, references: list[Reference] | None = None
+) -> None:
+    """Write the curves of a suite as SVG, PNG or PDF.
+
+    Args:
+        methods: which, in this order; None for all that have an error at two m or more.
+        references: published curves to draw beside them.
+
+    Raises:
+        UsageError: an unknown format, or a method without results.
+    """
+    if path.suffix not in FORMATS:
+        raise UsageError(f"{path}: cannot draw {path.suffix or 'a file without extension'}; use {', '.join(FORMATS)}")
+    available = {row.method: row for row in table.rows if len(row.errors) > 1}
+    if missing := [name for name in methods or [] if name not in available]:
+        raise UsageError(
+            f"no results of {missing[0]!r} on {table.suite.name}; there are {', '.join(sorted(available))}"
+        )
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    styles = {name: i for i, name in enumerate(sorted(available))}  # a method looks the same in every selection
+    with plt.rc_context({"font.size": 9, "svg.hashsalt": "csbench", "svg.fonttype": "none", "pdf.fonttype": 42}):
+        figure, axes = plt.subplots(figsize=(7.2, 4.4), layout="constrained")
+        ends: list[tuple[float, str, Any]] = []
+        for name in methods or sorted(available):
+            errors, i = available[name].errors, styles[name]
+            m = np.array(list(errors))
+            colour = COLOURS[i % len(COLOURS)]
+            axes.fill_between(
+                m, [e.low for e in errors.values()], [e.high for e in errors.values()], color=colour, alpha=0.18, lw=0
+            )
+            values = [e.value for e in errors.values()]
+            axes.plot(
+                m, values, color=colour, ls=DASHES[i % len(DASHES)], marker=MARKERS[i % len(MARKERS)], ms=3.5, lw=1.4
+            )
+            ends.append((values[-1], name, colour))
+        for i, reference in enumerate(references or []):
+            positive = {m: e for m, e in reference.errors.items() if e > 0}
+            axes.plot(list(positive), list(positive.values()), color="0.35", ls=":", marker="x+12"[i % 4], ms=5, lw=1)
+            ends.append((list(positive.values())[-1], reference.label, "0.35"))
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        axes.set_xticks(table.suite.m, [str(m) for m in table.suite.m])
+        axes.minorticks_off()
+        axes.set_xlim(table.suite.m[0] * 0.9, table.suite.m[-1] * 1.1)
+        axes.set_xlabel(f"number of measurements m (n = {_pixels(table)})")
+        axes.set_ylabel("reconstruction error (MSE per pixel)")
+        axes.set_title(f"{table.suite.title}; bands: 95% intervals over images", fontsize=9, loc="left")
+        axes.grid(True, which="major", color="0.9", lw=0.6)
+        axes.spines[["top", "right"]].set_visible(False)
+        _label_ends(axes, ends)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        stamp = {"Date": None} if path.suffix == ".svg" else {"CreationDate": None} if path.suffix == ".pdf" else None
+        figure.savefig(path, dpi=160, metadata=stamp)
+        plt.close(figure)
+
+
+def _label_ends(axes: Any, ends: list[tuple[float, str, Any]]) -> None:
+    """Names to the right of the lines' ends, spread so that they do not overlap, each tied to its end by a hairline."""
+    bottom, top = np.log10(axes.get_ylim())
+    gap = 0.045 * (top - bottom)
+    ends = sorted(ends)
+    heights = np.log10([value for value, _, _ in ends])
+    for i in range(1, len(heights)):
+        heights[i] = max(heights[i], heights[i - 1] + gap)
+    heights -= max(0.0, heights[-1] - (top - gap / 2))
+    for i in range(len(heights) - 2, -1, -1):
+        heights[i] = min(heights[i], heights[i + 1] - gap)
+    axes.set_ylim(10 ** min(bottom, heights[0] - gap / 2), 10**top)
+    bottom, top = np.log10(axes.get_ylim())
+    for height, (value, name, colour) in zip(heights, ends, strict=True):
+        axes.annotate(
+            name,
+            xy=(1.0, (np.log10(value) - bottom) / (top - bottom)),
+            xytext=(1.035, (height - bottom) / (top - bottom)),
+            xycoords="axes fraction",
+            textcoords="axes fraction",
+            color=colour,
+            fontsize=8,
+            va="center",
+            arrowprops={"arrowstyle": "-", "color": colour, "lw": 0.5, "shrinkA": 0, "shrinkB": 0},
+        )
+
+
+def _pixels(table: Standings) -> int:
+    from csbench.registry import get_dataset
+
+    return get_dataset(table.suite.dataset).n

@@ -1,0 +1,176 @@
+"""The numbers behind a leaderboard: errors with intervals, ranks with ties, measurements needed."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from csbench import stats
+from csbench.suites import Suite
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure with its 95% interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One method on one suite.
+
+    Attributes:
+        rank: 1 for the best; methods that cannot be told apart from the best of their group share its rank. None for a
+            method with holes, which is never ranked by the rest of its cells.
+        errors: m to the mean squared error over images and draws; only of complete m.
+        best: the m at which the method is the best or cannot be told apart from it.
+        needed: measurements to reach `Standings.reference_error`; infinite where it never does.
+        missing: cells that have not been run.
+        failed: images by status other than ok, without those that do not apply.
+        not_converged: images that are flagged.
+    """
+
+    method: str
+    rank: int | None
+    score: float
+    errors: dict[int, Estimate]
+    best: frozenset[int]
+    needed: Estimate | None
+    seconds_per_image: float
+    missing: int
+    failed: dict[str, int]
+    not_applicable: bool
+    not_converged: int
+    images: int
+    revisions: int
+
+
+@dataclass(frozen=True)
+class Standings:
+    """All methods on one suite, best first.
+
+    Attributes:
+        reference_error: the smallest error of a Lasso at `suite.reference_m`; None where no Lasso is complete.
+    """
+
+    suite: Suite
+    rows: tuple[Standing, ...]
+    reference_error: float | None
+    reference_method: str | None
+
+
+def errors_by_image(frame: pd.DataFrame, suite: Suite, method: str) -> np.ndarray:
+    """Mean over draws of the squared error, shape [images, len(suite.m)]; NaN in the columns that are not complete."""
+    rows = frame.loc[(frame["method"] == method) & (frame["status"] == "ok")]
+    table = rows.pivot_table(index="image", columns=["m", "draw"], values="mse", observed=True)
+    columns = []
+    for m in suite.m:
+        draws = [table[(m, d)] for d in range(suite.draws) if (m, d) in table.columns]
+        whole = len(draws) == suite.draws and all(d.notna().sum() == suite.images for d in draws)
+        columns.append(np.mean(draws, axis=0) if whole else np.full(len(table), np.nan))
+    return np.stack(columns, axis=1) if len(table) else np.full((suite.images, len(suite.m)), np.nan)
+
+
+def standings(frame: pd.DataFrame, suite: Suite) -> Standings:
+    """The standings of a suite from its rows (as `load_results` gives them)."""
+    grid = np.array(suite.m, dtype=float)
+    weights = stats.resampling_weights(suite.images)
+    groups = {str(name): group for name, group in frame.groupby("method")}
+    names = sorted(groups)
+    by_image = {name: errors_by_image(frame, suite, name) for name in names}
+    means = {name: e.mean(0) for name, e in by_image.items()}
+    samples = {name: weights @ e if len(e) == suite.images else np.full((len(weights), len(grid)), np.nan)
+               for name, e in by_image.items()}  # fmt: skip
+    complete = [name for name in names if not np.isnan(means[name]).any()]
+    order = sorted(complete, key=lambda name: stats.log_score(means[name]))
+
+    ranks: dict[str, int] = {}
+    leader = ""
+    for position, name in enumerate(order, start=1):
+        tied = position > 1 and stats.includes_zero(stats.log_score(samples[name]) - stats.log_score(samples[leader]))
+        if not tied:
+            leader = name
+        ranks[name] = ranks[leader] if tied else position
+
+    best: dict[str, set[int]] = {name: set() for name in names}
+    for column, m in enumerate(suite.m):
+        there = [name for name in names if not np.isnan(means[name][column])]
+        if there:
+            first = min(there, key=lambda name: means[name][column])
+            for name in there:
+                if name == first or stats.includes_zero(samples[name][:, column] - samples[first][:, column]):
+                    best[name].add(m)
+
+    reference, reference_method = _reference(suite, means)
+    rows = []
+    for name in order + [name for name in names if name not in complete]:
+        own = groups[name]
+        low, high = stats.interval(samples[name])
+        errors = {
+            m: Estimate(means[name][i], low[i], high[i]) for i, m in enumerate(suite.m) if not np.isnan(means[name][i])
+        }
+        ok = own.loc[own["status"] == "ok"]
+        counts = Counter(own["status"])
+        rows.append(
+            Standing(
+                method=name,
+                rank=ranks.get(name),
+                score=float(stats.log_score(means[name])),
+                errors=errors,
+                best=frozenset(best[name]),
+                needed=_needed(grid, means[name], samples[name], reference) if name in complete else None,
+                seconds_per_image=float(ok["seconds_per_image"].to_numpy().mean()) if len(ok) else math.nan,
+                missing=len(suite.m) * suite.draws - len(set(zip(own["m"], own["draw"], strict=True))),
+                failed={s: n for s, n in sorted(counts.items()) if s not in ("ok", "not_applicable")},
+                not_applicable=set(counts) == {"not_applicable"},
+                not_converged=int((ok["diag_converged"].to_numpy() == 0).sum()) if "diag_converged" in ok else 0,
+                images=len(own),
+                revisions=len(set(own["fingerprint"])),
+            )
+        )
+    return Standings(suite, tuple(rows), reference, reference_method)
+
+
+def saving(frame: pd.DataFrame, suite: Suite, method: str, against: str, at: int) -> tuple[float, Estimate]:
+    """How many times fewer measurements `method` needs than `against` for the error that it reaches at m = `at`.
+
+    Returns:
+        the error, and m*(against) / at with its interval; the interval resamples images for both methods together and
+        takes the error of the resample.
+    """
+    grid = np.array(suite.m, dtype=float)
+    weights = stats.resampling_weights(suite.images)
+    ours, theirs = (errors_by_image(frame, suite, name) for name in (method, against))
+    column = suite.m.index(at)
+
+    def factor(own: np.ndarray, other: np.ndarray) -> float:
+        return stats.measurements_to_reach(grid, other, own[column]) / at
+
+    samples = np.array([factor(w @ ours, w @ theirs) for w in weights])
+    low, high = stats.interval(samples)
+    return float(ours[:, column].mean()), Estimate(factor(ours.mean(0), theirs.mean(0)), float(low), float(high))
+
+
+def _reference(suite: Suite, means: dict[str, np.ndarray]) -> tuple[float | None, str | None]:
+    column = suite.m.index(suite.reference_m) if suite.reference_m in suite.m else None
+    lassos = {n: e[column] for n, e in means.items() if n.startswith("lasso") and column is not None}
+    lassos = {n: e for n, e in lassos.items() if not np.isnan(e)}
+    if not lassos:
+        return None, None
+    name = min(lassos, key=lambda n: lassos[n])
+    return float(lassos[name]), name
+
+
+def _needed(grid: np.ndarray, mean: np.ndarray, samples: np.ndarray, error: float | None) -> Estimate | None:
+    if error is None:
+        return None
+    draws = np.array([stats.measurements_to_reach(grid, curve, error) for curve in samples])
+    low, high = np.quantile(draws, [0.025, 0.975], method="nearest")  # infinity cannot be interpolated
+    return Estimate(stats.measurements_to_reach(grid, mean, error), float(low), float(high))

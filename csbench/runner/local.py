@@ -1,0 +1,79 @@
+"""Cells on this machine: a pool of worker processes that outlives any of its workers."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Generator, Iterable
+from concurrent.futures import FIRST_COMPLETED, Future, TimeoutError, wait
+
+import torch
+from pebble import ProcessExpired, ProcessPool
+
+from csbench.measurement import Measurement
+from csbench.problem import Problem, Truth
+from csbench.runner.plan import Cell
+from csbench.runner.worker import Outcome, pack, solve, start_worker
+from csbench.seeding import seed_of
+
+
+def default_jobs() -> int:
+    """The processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def run_cells(
+    cells: Iterable[Cell], jobs: int, timeout: float | None = None
+) -> Generator[tuple[Cell, Outcome, Measurement, Truth], None, None]:
+    """Run cells, and yield each as it ends, in the order in which they end.
+
+    At most two cells per worker are in flight, so memory does not grow with the suite. Closing the generator, as
+    Ctrl-C does, stops the workers.
+
+    Args:
+        jobs: worker processes, each with one BLAS thread.
+        timeout: seconds that a cell may take before its worker is killed.
+    """
+    torch.set_num_threads(1)  # the parent simulates and scores beside its workers
+    queue = iter(cells)
+    simulated: dict[Problem, tuple[Measurement, Truth]] = {}
+    pool = ProcessPool(jobs, initializer=start_worker, context=multiprocessing.get_context("spawn"))
+    running: dict[Future, Cell] = {}
+    try:
+        while True:
+            while len(running) < 2 * jobs and (cell := next(queue, None)) is not None:
+                if cell.problem not in simulated:
+                    simulated[cell.problem] = cell.problem.simulate()
+                given, _ = simulated[cell.problem]
+                task = pack(cell.method, given, seed_of(*cell.problem.method_seed_names()))
+                running[pool.schedule(solve, args=[task], timeout=timeout)] = cell
+            if not running:
+                break
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                cell = running.pop(future)
+                given, truth = simulated[cell.problem]
+                yield cell, _outcome(future, timeout), given, truth
+            in_use = {cell.problem for cell in running.values()}
+            newest = next(reversed(simulated))
+            simulated = {p: s for p, s in simulated.items() if p in in_use or p == newest}
+    finally:
+        if running:
+            pool.stop()
+        else:
+            pool.close()
+        pool.join()
+
+
+def _outcome(future: Future, timeout: float | None) -> Outcome:
+    try:
+        return future.result()
+    except TimeoutError:
+        return Outcome("timeout", f"took longer than {timeout:g} s")
+    except ProcessExpired as death:
+        code = death.exitcode or 0
+        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        return Outcome("failed", f"the worker process died: {how}")
+    except Exception as error:  # the answer could not be sent back, for instance
+        return Outcome("failed", f"{type(error).__name__}: {error}")

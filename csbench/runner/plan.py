@@ -1,0 +1,78 @@
+"""The cells of a suite, and which of them still have to run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from csbench.errors import MissingWeights
+from csbench.fingerprint import fingerprint
+from csbench.method import Method
+from csbench.problem import Problem
+from csbench.registry import get_method
+from csbench.store import CellId
+from csbench.suites import Suite
+
+State = Literal["fresh", "stale", "missing", "failed", "not_applicable"]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One method on one problem: the unit that runs, fails and is stored as a whole.
+
+    Attributes:
+        method_name: as registered; a configuration has another name than its class.
+        method: bound to the suite's dataset.
+    """
+
+    suite: Suite
+    problem: Problem
+    method_name: str
+    method: Method
+    id: CellId
+
+
+def make_cells(suite: Suite) -> list[Cell]:
+    """All cells, problem by problem, so that a problem is simulated once for all methods."""
+    methods = [
+        (name, get_method(name)().bind(suite.dataset, suite.operator, suite.noise_norm)) for name in suite.methods
+    ]
+    prints = {name: _fingerprint(method) for name, method in methods}
+    cells = []
+    for draw in range(suite.draws):
+        for m in suite.m:
+            problem = Problem(suite.dataset, suite.operator, m, suite.noise_norm, draw, suite.images)
+            for name, method in methods:
+                coordinates = [suite.name, suite.version, asdict(problem), name, method.params()]
+                key = hashlib.sha256(json.dumps(coordinates, sort_keys=True).encode()).hexdigest()[:16]
+                cells.append(Cell(suite, problem, name, method, CellId(key, prints[name])))
+    return cells
+
+
+def states(cells: Iterable[Cell], stored: Iterable[tuple[CellId, str]]) -> Iterator[tuple[Cell, State]]:
+    """Each cell with its state.
+
+    Args:
+        stored: id and status of every cell in the results and in the journal; where two share a key, the later counts.
+    """
+    known = {cell_id.key: (cell_id.fingerprint, status) for cell_id, status in stored}
+    for cell in cells:
+        made_by, status = known.get(cell.id.key, (None, None))
+        if made_by is None:
+            yield cell, "missing"
+        elif made_by != cell.id.fingerprint:
+            yield cell, "stale"
+        elif status == "not_applicable":
+            yield cell, "not_applicable"
+        else:
+            yield cell, "fresh" if status == "ok" else "failed"
+
+
+def _fingerprint(method: Method) -> str:
+    try:
+        return fingerprint(method)
+    except MissingWeights:
+        return "no-weights"  # such cells are not applicable, until somebody trains the prior

@@ -1,0 +1,65 @@
+"""From an outcome to rows: the truth meets the reconstruction here, in the parent, and nowhere else."""
+
+from __future__ import annotations
+
+import json
+
+import pyarrow as pa
+import torch
+
+from csbench import metrics
+from csbench.measurement import Measurement
+from csbench.problem import Truth, digest
+from csbench.runner.plan import Cell
+from csbench.runner.worker import Outcome
+from csbench.store import DIAGNOSTIC, make_table
+
+
+def score(cell: Cell, outcome: Outcome, given: Measurement, truth: Truth, run_id: str) -> pa.Table:
+    """One row per image; an image whose reconstruction is not finite is `diverged` and has no metrics."""
+    problem = cell.problem
+    common = {
+        "suite": cell.suite.name,
+        "suite_version": cell.suite.version,
+        "dataset": problem.dataset,
+        "operator": problem.operator,
+        "m": problem.m,
+        "noise_norm": problem.noise_norm,
+        "draw": problem.draw,
+        "method": cell.method_name,
+        "params": json.dumps(cell.method.params(), sort_keys=True),
+        "key": cell.id.key,
+        "status": outcome.status,
+        "reason": outcome.reason,
+        "seconds_per_image": None if outcome.wall_seconds is None else outcome.wall_seconds / given.batch,
+        "cell_wall_seconds": outcome.wall_seconds,
+        "cell_cpu_seconds": outcome.cpu_seconds,
+        "peak_memory_mb": outcome.peak_memory_mb,
+        "batch_size": given.batch,
+        "threads": outcome.threads,
+        "device": str(given.y.device),
+        "fingerprint": cell.id.fingerprint,
+        "run_id": run_id,
+    }
+    rows = [
+        common | {"image": image, "y_sha256": digest(y)} for image, y in zip(truth.ids.tolist(), given.y, strict=True)
+    ]
+    if outcome.x_hat is None:
+        return make_table(rows)
+    x_hat = torch.from_numpy(outcome.x_hat)
+    values = {
+        "mse": metrics.mse(x_hat, truth.x),
+        "relative_l2": metrics.relative_l2(x_hat, truth.x),
+        "psnr": metrics.psnr(x_hat, truth.x),
+        "ssim": metrics.ssim(x_hat, truth.x, given.image_shape),
+        "measurement_error": (given.A(x_hat) - given.y).double().norm(dim=1),
+    }
+    columns = {name: value.tolist() for name, value in values.items()}
+    columns |= {f"{DIAGNOSTIC}{name}": value.tolist() for name, value in outcome.diagnostics.items()}
+    finite = torch.isfinite(x_hat).all(1).tolist()
+    for i, row in enumerate(rows):
+        if finite[i]:
+            row |= {name: column[i] for name, column in columns.items()}
+        else:
+            row |= {"status": "diverged", "reason": "x_hat is not finite"}
+    return make_table(rows)

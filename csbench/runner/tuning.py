@@ -1,0 +1,71 @@
+"""Choosing the penalty of a method on validation images, for a dataset, an operator family and a noise level."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from csbench import metrics, stats
+from csbench.errors import UsageError
+from csbench.method import PathMethod
+from csbench.problem import Problem
+from csbench.registry import get_method
+from csbench.suites import Suite
+
+GRID = tuple(float(f"{10 ** (k / 4):.3g}") for k in range(-20, 1))  # four a decade, from 1e-5 to 1
+IMAGES = 50
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """One penalty for all m of a suite: the one with the smallest geometric mean error on validation images.
+
+    Attributes:
+        scores: geometric mean over m of the mean squared error, for each penalty of the grid.
+    """
+
+    method: str
+    suite: Suite
+    images: int
+    scores: dict[float, float]
+
+    @property
+    def alpha(self) -> float:
+        return min(self.scores, key=lambda alpha: self.scores[alpha])
+
+    def entry(self) -> dict[str, Any]:
+        """As it stands in `methods/tuned.json`."""
+        return {
+            "alpha": self.alpha,
+            "m": list(self.suite.m),
+            "validation_images": self.images,
+            "geometric_mean_mse": {f"{alpha:g}": round(score, 6) for alpha, score in self.scores.items()},
+        }
+
+
+def tune(name: str, suite: Suite, images: int = IMAGES, report: Callable[[int], None] = lambda m: None) -> Tuning:
+    """Tune one method on a suite's grid of m; operators, noise and images are those of the validation split.
+
+    Args:
+        report: called with each m when it is done.
+
+    Raises:
+        UsageError: the method has no penalty to tune.
+    """
+    method = get_method(name)()
+    if not isinstance(method, PathMethod):
+        raise UsageError(f"{name} cannot be tuned: it is not a PathMethod")
+    torch.set_num_threads(1)
+    curves = []
+    for m in suite.m:
+        problem = Problem(suite.dataset, suite.operator, m, suite.noise_norm, 0, images, split="validation")
+        given, truth = problem.simulate()
+        recoveries = method.recover_path(given, list(GRID))
+        curves.append([metrics.mse(r.x_hat, truth.x).mean().item() for r in recoveries])
+        report(m)
+    scores = 10 ** stats.log_score(np.array(curves).T)
+    return Tuning(name, suite, images, dict(zip(GRID, scores.tolist(), strict=True)))

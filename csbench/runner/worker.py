@@ -1,0 +1,118 @@
+"""What happens in a worker process: a method and a measurement in, an outcome out. No truth, no dataset, no metric."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import pickle
+import resource
+import signal
+import time
+import traceback
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from threadpoolctl import threadpool_limits
+
+from csbench.errors import MissingWeights
+from csbench.measurement import Measurement
+from csbench.method import Method, NotApplicable, Recovery
+
+REASON_LENGTH = 2000
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a cell.
+
+    Attributes:
+        status: ok, failed, timeout, out_of_memory or not_applicable.
+        reason: why, where it is not ok.
+        x_hat: shape [batch, n], in the dtype of y; None unless ok.
+        diagnostics: name to float64 array of shape [batch].
+        wall_seconds, cpu_seconds: of `recover` alone.
+        peak_memory_mb: of the worker process while it ran.
+    """
+
+    status: str
+    reason: str | None = None
+    x_hat: np.ndarray | None = None
+    diagnostics: dict[str, np.ndarray] = field(default_factory=dict)
+    wall_seconds: float | None = None
+    cpu_seconds: float | None = None
+    peak_memory_mb: float | None = None
+    threads: int = 1
+
+
+def start_worker() -> None:
+    """One BLAS and OpenMP thread per process; Ctrl-C is the parent's business."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threadpool_limits(1)
+    torch.set_num_threads(1)
+
+
+def pack(method: Method, given: Measurement, seed: int) -> bytes:
+    """A task as bytes: a copy, so that nothing a method does to y reaches anyone else."""
+    return pickle.dumps((method, given, seed))
+
+
+def solve(task: bytes) -> Outcome:
+    """Run one packed task; every exception becomes an outcome."""
+    try:
+        method, given, seed = pickle.loads(task)
+        torch.manual_seed(seed)  # for methods that draw from the global generator against the rules
+        rng = torch.Generator().manual_seed(seed)
+        _reset_peak_memory()
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            wall, cpu = time.perf_counter(), time.process_time()
+            answer = method.recover(given, rng)
+            wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+        recovery = answer if isinstance(answer, Recovery) else Recovery(answer)
+        if complaint := _complaint(recovery, given):
+            return Outcome("failed", complaint)
+        return Outcome(
+            "ok",
+            x_hat=recovery.x_hat.detach().cpu().numpy(),
+            diagnostics={k: v.detach().cpu().double().numpy() for k, v in recovery.diagnostics.items()},
+            wall_seconds=wall,
+            cpu_seconds=cpu,
+            peak_memory_mb=_peak_memory_mb(),
+            threads=torch.get_num_threads(),
+        )
+    except (NotApplicable, MissingWeights) as error:
+        return Outcome("not_applicable", str(error))
+    except MemoryError as error:
+        return Outcome("out_of_memory", f"MemoryError: {error}")
+    except Exception:
+        return Outcome("failed", traceback.format_exc()[-REASON_LENGTH:])
+
+
+def _complaint(recovery: Recovery, given: Measurement) -> str | None:
+    """What is wrong with the form of an answer, or None."""
+    x_hat, expected = recovery.x_hat, (given.batch, given.n)
+    if not isinstance(x_hat, torch.Tensor):
+        return f"recover returned {type(x_hat).__name__}, not a tensor of shape {expected} or a Recovery"
+    if tuple(x_hat.shape) != expected:
+        return f"x_hat has shape {tuple(x_hat.shape)}, expected [batch, n] = {expected}"
+    if x_hat.dtype != given.y.dtype:
+        return f"x_hat is {x_hat.dtype}, expected the dtype of y, {given.y.dtype}"
+    for name, value in recovery.diagnostics.items():
+        if not isinstance(value, torch.Tensor) or tuple(value.shape) != (given.batch,):
+            shape = tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
+            return f"diagnostic {name!r} must be a tensor of shape [batch] = ({given.batch},), got {shape}"
+    return None
+
+
+def _reset_peak_memory() -> None:
+    with contextlib.suppress(OSError):  # Linux only; elsewhere the peak is that of the process so far
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def _peak_memory_mb() -> float:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

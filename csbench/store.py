@@ -1,0 +1,303 @@
+"""Results on disk: one row per image in Parquet, and a journal of cells that are finished but not yet in Parquet.
+
+    results/suite=S/method=M.parquet    what is published; sorted rows, the same bytes for the same rows
+    results/.journal.sqlite             cells of runs that have not ended; each commit is atomic and durable
+
+A cell is (suite version, dataset, operator, m, noise, draw, images, method with its parameters); its key is a hash of
+these, and its fingerprint a hash of the code, parameters and weights that made it. This module imports no torch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from csbench.errors import ResultsError
+from csbench.files import write_atomically
+from csbench.suites import Suite, load_suite, suite_names
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SCHEMA_VERSION = 1
+STATUSES = ("ok", "failed", "timeout", "out_of_memory", "diverged", "skipped", "not_applicable")
+METRICS = ("mse", "relative_l2", "psnr", "ssim", "measurement_error")
+DIAGNOSTIC = "diag_"
+
+SCHEMA = pa.schema(
+    [
+        ("suite", pa.string()),
+        ("suite_version", pa.int32()),
+        ("dataset", pa.string()),
+        ("operator", pa.string()),
+        ("m", pa.int32()),
+        ("noise_norm", pa.float64()),
+        ("draw", pa.int32()),
+        ("method", pa.string()),
+        ("params", pa.string()),  # JSON
+        ("key", pa.string()),
+        ("image", pa.int64()),
+        ("status", pa.string()),
+        ("reason", pa.string()),
+        *((metric, pa.float64()) for metric in METRICS),  # null unless ok
+        ("seconds_per_image", pa.float64()),
+        ("cell_wall_seconds", pa.float64()),
+        ("cell_cpu_seconds", pa.float64()),
+        ("peak_memory_mb", pa.float64()),
+        ("batch_size", pa.int32()),
+        ("threads", pa.int32()),
+        ("device", pa.string()),
+        ("y_sha256", pa.string()),
+        ("fingerprint", pa.string()),
+        ("run_id", pa.string()),
+    ]
+)
+COORDINATES = ("suite", "suite_version", "dataset", "operator", "m", "noise_norm", "draw", "method")
+ORDER = [("m", "ascending"), ("draw", "ascending"), ("image", "ascending")]
+
+
+@dataclass(frozen=True)
+class CellId:
+    """Which cell a group of rows is, and what made it."""
+
+    key: str
+    fingerprint: str
+
+
+def results_file(results: Path, suite: str, method: str) -> Path:
+    """Where the rows of a method on a suite are published."""
+    return results / f"suite={suite}" / f"method={method}.parquet"
+
+
+def make_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """Rows as a table of the schema; keys that begin with `diag_` become float64 columns of their own.
+
+    Raises:
+        ResultsError: a column that the schema does not have.
+    """
+    names = sorted({name for row in rows for name in row} - set(SCHEMA.names))
+    if wrong := [name for name in names if not name.startswith(DIAGNOSTIC)]:
+        raise ResultsError(f"unknown column {wrong[0]!r}; diagnostics begin with {DIAGNOSTIC!r}")
+    schema = pa.schema([*SCHEMA, *((name, pa.float64()) for name in names)])
+    return pa.Table.from_pylist([dict(row) for row in rows], schema=schema)
+
+
+def read_file(path: Path, suite: Suite | None = None) -> pa.Table:
+    """A results file, whole and checked.
+
+    Args:
+        suite: the suite that the rows must be of, at its version.
+
+    Raises:
+        ResultsError: not Parquet or truncated, of another schema, of a newer csbench, of another suite or version; the
+            message names the file and the reason.
+    """
+    try:
+        table = pq.ParquetFile(path).read()
+    except (OSError, pa.ArrowInvalid) as error:
+        raise ResultsError(
+            f"{path}: not a whole Parquet file ({str(error).splitlines()[0]}); restore or delete it"
+        ) from error
+    metadata = table.schema.metadata or {}
+    version = metadata.get(b"csbench_schema_version", b"").decode()
+    if not version.isdigit():
+        raise ResultsError(f"{path}: no schema version in its metadata; it was not written by csbench")
+    if int(version) > SCHEMA_VERSION:
+        raise ResultsError(f"{path}: schema version {version} is newer than {SCHEMA_VERSION}; upgrade csbench")
+    if int(version) < SCHEMA_VERSION:
+        raise ResultsError(f"{path}: schema version {version} is older than {SCHEMA_VERSION}; run the suite again")
+    for field in SCHEMA:
+        if field.name not in table.schema.names:
+            raise ResultsError(f"{path}: column {field.name!r} is missing")
+        if table.schema.field(field.name).type != field.type:
+            found = table.schema.field(field.name).type
+            raise ResultsError(f"{path}: column {field.name!r} is {found}, the schema says {field.type}")
+    for name in set(table.schema.names) - set(SCHEMA.names):
+        if not name.startswith(DIAGNOSTIC):
+            raise ResultsError(f"{path}: unknown column {name!r}")
+    folder, stem = path.parent.name, path.stem
+    for column, place in (("suite", folder), ("method", stem)):
+        values = set(table[column].to_pylist())
+        if {f"{column}={value}" for value in values} - {place}:
+            raise ResultsError(f"{path}: holds rows of {column} {', '.join(map(repr, sorted(values)))}")
+    if strange := set(table["status"].to_pylist()) - set(STATUSES):
+        raise ResultsError(f"{path}: unknown status {sorted(map(str, strange))[0]!r}")
+    if suite is not None and (versions := set(table["suite_version"].to_pylist()) - {suite.version}):
+        raise ResultsError(
+            f"{path}: rows of version {', '.join(map(str, sorted(versions)))} of suite {suite.name}, which is now at "
+            f"version {suite.version}; delete the file and run the suite again"
+        )
+    return table
+
+
+def write_file(path: Path, table: pa.Table, provenance: Mapping[str, Any]) -> None:
+    """Replace a results file atomically; the same rows and provenance give the same bytes.
+
+    Args:
+        provenance: run id to what is known of that run; only runs that rows name are kept.
+    """
+
+    table = _in_schema_order(table).sort_by(ORDER)
+    runs = {run: provenance.get(run, {}) for run in sorted(set(table["run_id"].to_pylist()))}
+    metadata = {
+        "csbench_schema_version": str(SCHEMA_VERSION),
+        "csbench_provenance": json.dumps(runs, sort_keys=True),
+    }
+    buffer = io.BytesIO()
+    pq.write_table(table.replace_schema_metadata(metadata), buffer, compression="zstd", store_schema=False)
+    write_atomically(path, buffer.getvalue())
+
+
+def read_provenance(path: Path) -> dict[str, Any]:
+    """Run id to provenance, as stored in a results file."""
+    metadata = pq.read_schema(path).metadata or {}
+    return json.loads(metadata.get(b"csbench_provenance", b"{}"))
+
+
+def load_results(suite: str | None = None, results: str | Path = "results") -> pd.DataFrame:
+    """Published rows as a data frame, one row per image.
+
+    Args:
+        suite: a name; None for every suite in the folder.
+        results: the folder.
+
+    Returns:
+        columns as in `SCHEMA`, then diagnostics (`diag_*`, NaN where a method has none), sorted by suite, method, m,
+        draw and image; empty where there are no results.
+
+    Raises:
+        ResultsError: a file cannot be trusted; nothing is returned then.
+    """
+    tables = []
+    for path in sorted(Path(results).glob(f"suite={suite or '*'}/method=*.parquet")):
+        name = path.parent.name.removeprefix("suite=")
+        tables.append(read_file(path, load_suite(name) if name in suite_names() else None))
+    table = pa.concat_tables([SCHEMA.empty_table(), *tables], promote_options="default")
+    return table.to_pandas()
+
+
+def _in_schema_order(table: pa.Table) -> pa.Table:
+    diagnostics = sorted(set(table.schema.names) - set(SCHEMA.names))
+    used = [name for name in diagnostics if table[name].null_count < len(table)]
+    return table.select([*SCHEMA.names, *used])
+
+
+class Journal:
+    """Finished cells of runs that have not ended, in SQLite (write-ahead log, synchronous commits).
+
+    Commits of several processes take turns. Use as a context manager.
+    """
+
+    def __init__(self, results: Path):
+        self.results = results
+        results.mkdir(parents=True, exist_ok=True)
+        self.path = results / ".journal.sqlite"
+        try:
+            self._db = sqlite3.connect(self.path, timeout=60, isolation_level=None)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            self._db.execute(
+                "CREATE TABLE IF NOT EXISTS cell "
+                "(key TEXT PRIMARY KEY, fingerprint TEXT, suite TEXT, method TEXT, status TEXT, rows BLOB)"
+            )
+            self._db.execute("CREATE TABLE IF NOT EXISTS run (id TEXT PRIMARY KEY, provenance TEXT)")
+        except sqlite3.DatabaseError as error:
+            raise ResultsError(
+                f"{self.path}: {error}; move it away to go on without the cells that it holds"
+            ) from error
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._db.close()
+
+    def begin_run(self, run_id: str, provenance: Mapping[str, Any]) -> None:
+        """Remember what is known of a run."""
+        self._db.execute("INSERT OR REPLACE INTO run VALUES (?, ?)", (run_id, json.dumps(provenance, sort_keys=True)))
+
+    def commit(self, table: pa.Table) -> None:
+        """Add one finished cell; when this returns it is on disk."""
+        first = table.slice(0, 1).to_pylist()[0]
+        sink = io.BytesIO()
+        with pa.ipc.new_stream(sink, table.schema) as writer:
+            writer.write_table(table)
+        values = (first["key"], first["fingerprint"], first["suite"], first["method"], first["status"], sink.getvalue())
+        try:
+            self._db.execute("INSERT OR REPLACE INTO cell VALUES (?, ?, ?, ?, ?, ?)", values)
+        except sqlite3.OperationalError as error:
+            raise ResultsError(
+                f"{self.path}: cannot store a finished cell: {error}; all earlier ones are kept"
+            ) from error
+
+    def finished(self) -> Iterator[tuple[CellId, str]]:
+        """Every cell in the journal with its status."""
+        for key, fingerprint, status in self._db.execute("SELECT key, fingerprint, status FROM cell"):
+            yield CellId(key, fingerprint), status
+
+    def compact(self) -> list[Path]:
+        """Move every cell into its Parquet file; a cell there with the same coordinates is replaced.
+
+        Returns:
+            the files that were written.
+        """
+        written = []
+        with self._exclusive():
+            provenance = {run: json.loads(text) for run, text in self._db.execute("SELECT id, provenance FROM run")}
+            groups = self._db.execute("SELECT DISTINCT suite, method FROM cell ORDER BY suite, method").fetchall()
+            for suite, method in groups:
+                path = results_file(self.results, suite, method)
+                blobs = self._db.execute("SELECT rows FROM cell WHERE suite = ? AND method = ?", (suite, method))
+                fresh = [pa.ipc.open_stream(blob).read_all() for (blob,) in blobs]
+                known = provenance
+                tables = fresh
+                if path.exists():
+                    old = read_file(path)
+                    known = read_provenance(path) | provenance
+                    tables = [_without(old, _coordinates(fresh)), *fresh]
+                write_file(path, pa.concat_tables(tables, promote_options="default"), known)
+                written.append(path)
+            self._db.execute("DELETE FROM cell")
+            self._db.execute("DELETE FROM run")
+        return written
+
+    @contextlib.contextmanager
+    def _exclusive(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._db.execute("COMMIT")
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+
+
+def published_cells(results: Path, suite: Suite) -> Iterator[tuple[CellId, str]]:
+    """Every cell of a suite in the Parquet files with its status.
+
+    Raises:
+        ResultsError: a file cannot be trusted.
+    """
+    for path in sorted((results / f"suite={suite.name}").glob("method=*.parquet")):
+        table = read_file(path, suite)
+        columns = (table[name].to_pylist() for name in ("key", "fingerprint", "status"))
+        for key, fingerprint, status in set(zip(*columns, strict=True)):
+            yield CellId(key, fingerprint), status
+
+
+def _coordinates(tables: Iterable[pa.Table]) -> set[tuple]:
+    return {tuple(table.slice(0, 1).to_pylist()[0][name] for name in COORDINATES) for table in tables}
+
+
+def _without(table: pa.Table, coordinates: set[tuple]) -> pa.Table:
+    rows = zip(*(table[name].to_pylist() for name in COORDINATES), strict=True)
+    return table.filter(pa.array([row not in coordinates for row in rows], pa.bool_()))

@@ -1,0 +1,147 @@
+"""Suites: versioned grids of problems in TOML, and their loader.
+
+A change of a suite that changes any y, or which images are scored, needs a new version; results of different versions
+are never mixed.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Self
+
+from csbench.errors import UnknownName, UsageError
+from csbench.registry import entries
+
+FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A grid of problems on one dataset and one family of operators.
+
+    Attributes:
+        m: numbers of measurements, increasing.
+        noise_norm: sqrt(E||noise||^2).
+        images: test images per cell, from the start of the test split.
+        draws: random operators per m.
+        reference_m: the leaderboard says how many measurements reach the error of the best Lasso here.
+        published: whether `leaderboard.md` shows the suite.
+        methods: names of the methods that take part; empty for all that are registered.
+    """
+
+    name: str
+    version: int
+    title: str
+    dataset: str
+    operator: str
+    m: tuple[int, ...]
+    noise_norm: float
+    images: int
+    draws: int
+    reference_m: int
+    published: bool = True
+    methods: tuple[str, ...] = ()
+
+    def narrowed(
+        self,
+        m: tuple[int, ...] = (),
+        images: int | None = None,
+        draws: int | None = None,
+        methods: tuple[str, ...] = (),
+    ) -> Self:
+        """The part of the suite that a user asked for.
+
+        Fewer m, draws or methods are a subset of the suite's cells. Another number of images makes other cells, so the
+        suite gets a name of its own, such as `mnist-gaussian~images=10`, and is never published.
+
+        Raises:
+            UsageError: an m or a draw that the suite does not have, an unknown method, no images.
+        """
+        if unknown := set(m) - set(self.m):
+            raise UsageError(f"suite {self.name} has m = {_listed(self.m)}, not {_listed(sorted(unknown))}")
+        if draws is not None and not 1 <= draws <= self.draws:
+            raise UsageError(f"suite {self.name} has {self.draws} draws, so --draws is 1 to {self.draws}, not {draws}")
+        if images is not None and images < 1:
+            raise UsageError(f"--images is 1 or more, not {images}")
+        known = entries("methods")
+        for name in methods:
+            if name not in known:
+                raise UnknownName("method", name, known)
+        suite = replace(
+            self,
+            m=tuple(sorted(m)) or self.m,
+            draws=draws or self.draws,
+            methods=methods or self.methods or tuple(known),
+        )
+        if images is None or images == self.images:
+            return suite
+        return replace(suite, images=images, name=f"{self.name}~images={images}", published=False)
+
+
+def suite_names() -> list[str]:
+    """The suites that ship with csbench."""
+    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+
+def load_suite(name: str) -> Suite:
+    """A suite by name, or from a user's own file where the name ends in `.toml`.
+
+    Raises:
+        UnknownName, UsageError: no such suite; a field is missing, unknown, of the wrong type or out of range.
+    """
+    if name.endswith(".toml"):
+        path = Path(name)
+    elif name in suite_names():
+        path = FOLDER / f"{name}.toml"
+    else:
+        raise UnknownName("suite", name, suite_names())
+    try:
+        return parse_suite(tomllib.loads(path.read_text(encoding="utf-8")), path)
+    except FileNotFoundError:
+        raise UsageError(f"{path}: no such file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: not valid TOML: {error}") from error
+
+
+def parse_suite(table: dict[str, Any], path: Path) -> Suite:
+    """The suite that a TOML table describes; `path` is for messages."""
+    types = {
+        "name": str, "version": int, "title": str, "dataset": str, "operator": str, "m": list, "noise_norm": float,
+        "images": int, "draws": int, "reference_m": int, "published": bool, "methods": list,
+    }  # fmt: skip
+    if unknown := table.keys() - types.keys():
+        raise UsageError(f"{path}: unknown field {sorted(unknown)[0]!r}; a suite has {', '.join(types)}")
+    optional = {f.name for f in fields(Suite) if f.name in ("published", "methods")}
+    for field, kind in types.items():
+        if field not in table:
+            if field in optional:
+                continue
+            raise UsageError(f"{path}: field {field!r} is missing")
+        value = table[field]
+        fits = isinstance(value, int | float) if kind is float else isinstance(value, kind)
+        if not fits or (kind is not bool and isinstance(value, bool)):
+            raise UsageError(f"{path}: field {field!r} must be of type {kind.__name__}, got {value!r}")
+    m = table["m"]
+    if not m or any(type(v) is not int or v < 1 for v in m) or sorted(set(m)) != m:
+        raise UsageError(f"{path}: field 'm' must list positive integers in increasing order, got {m}")
+    for field in ("version", "images", "draws"):
+        if table[field] < 1:
+            raise UsageError(f"{path}: field {field!r} must be 1 or more, got {table[field]}")
+    if not table["noise_norm"] >= 0:
+        raise UsageError(f"{path}: field 'noise_norm' must be 0 or more, got {table['noise_norm']}")
+    if table["reference_m"] not in m:
+        raise UsageError(f"{path}: field 'reference_m' must be one of m = {_listed(m)}, got {table['reference_m']}")
+    if "~" in table["name"] or "/" in table["name"]:
+        raise UsageError(f"{path}: field 'name' must not contain '~' or '/', got {table['name']!r}")
+    for field, kind in (("dataset", "datasets"), ("operator", "operators")):
+        if table[field] not in entries(kind):
+            raise UsageError(f"{path}: field {field!r}: {UnknownName(field, table[field], entries(kind))}")
+    lists = {"m": tuple(m), "methods": tuple(table.get("methods", ()))}
+    values: dict[str, Any] = table | lists | {"noise_norm": float(table["noise_norm"])}
+    return Suite(**values)
+
+
+def _listed(values: Any) -> str:
+    return ", ".join(map(str, values))

@@ -1,0 +1,1 @@
+"""Recovery methods, one file per family. A new public subclass of `csbench.Method` here is registered by itself."""

@@ -1,0 +1,108 @@
+"""The Lasso in three bases: pixels, 2-D DCT and Daubechies wavelets.
+
+All minimise 1/2 ||y - A Psi^T theta||^2 + alpha ||theta||_1 over theta and return x_hat = Psi^T theta. The minimiser is
+exact (homotopy, float64) and every image carries its duality gap.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from dataclasses import dataclass, replace
+from typing import Self
+
+import torch
+
+from csbench import tuned
+from csbench.measurement import Measurement
+from csbench.method import PathMethod, Recovery
+from csbench.solvers.lasso import lasso_path
+from csbench.transforms import DCT2, PixelBasis, Transform, Wavelet2
+
+
+@dataclass(frozen=True)
+class _Lasso(PathMethod):
+    """What the bases share.
+
+    Attributes:
+        alpha: the penalty. None: `bind` takes the one that `csbench tune` found on validation images for this dataset,
+            operator family and noise; without one, the universal threshold noise_std sqrt(2 log n) (Donoho and
+            Johnstone 1994), or alpha_max / 1000 where there is no noise.
+        m_alpha: instead of alpha, the product m alpha: a penalty that is constant where A has entries N(0, 1).
+        clip: whether x_hat is clipped to [0, 1].
+        tol: relative duality gap above which an image is flagged as not converged.
+    """
+
+    alpha: float | None = None
+    m_alpha: float | None = None
+    clip: bool = True
+    tol: float = 1e-6
+
+    @abstractmethod
+    def basis(self, image_shape: tuple[int, int, int]) -> Transform:
+        """The orthonormal transform Psi in which images are taken to be sparse."""
+
+    def bind(self, dataset: str, operator: str, noise_norm: float) -> Self:
+        bound = super().bind(dataset, operator, noise_norm)
+        if self.alpha is None and self.m_alpha is None:
+            return replace(bound, alpha=tuned.lookup(self.name, dataset, operator, noise_norm))
+        return bound
+
+    def recover(self, given: Measurement, rng: torch.Generator) -> Recovery:
+        return self.recover_path(given, [self.penalty(given)])[0]
+
+    def recover_path(self, given: Measurement, alphas: list[float]) -> list[Recovery]:
+        psi = self.basis(given.image_shape)
+        design = psi(given.A.matrix().double())  # the rows of A Psi^T are the transforms of the rows of A
+        recoveries = []
+        for alpha, solution in zip(alphas, lasso_path(design, given.y, alphas), strict=True):
+            x_hat = psi.inverse(solution.theta).to(given.y.dtype)
+            diagnostics = solution.diagnostics(self.tol) | {"alpha": torch.full_like(solution.gap, alpha)}
+            recoveries.append(Recovery(x_hat.clamp(0, 1) if self.clip else x_hat, diagnostics))
+        return recoveries
+
+    def penalty(self, given: Measurement) -> float:
+        """alpha for this problem, by the rule that the field `alpha` states."""
+        if self.alpha is not None:
+            return self.alpha
+        if self.m_alpha is not None:
+            return self.m_alpha / given.m
+        if given.noise_std > 0:
+            return given.noise_std * math.sqrt(2 * math.log(given.n))
+        psi = self.basis(given.image_shape)
+        return max(psi(given.A.adjoint(given.y)).abs().max().item() / 1000, 1e-12)
+
+
+@dataclass(frozen=True)
+class LassoPixel(_Lasso):
+    """L1-penalised least squares on the pixels themselves (Tibshirani 1996)."""
+
+    def basis(self, image_shape: tuple[int, int, int]) -> Transform:
+        return PixelBasis(image_shape)
+
+
+@dataclass(frozen=True)
+class LassoDCT(_Lasso):
+    """L1-penalised least squares in the orthonormal 2-D DCT basis (Tibshirani 1996; Candes, Romberg, Tao 2006)."""
+
+    def basis(self, image_shape: tuple[int, int, int]) -> Transform:
+        return DCT2(image_shape)
+
+
+@dataclass(frozen=True)
+class LassoWavelet(_Lasso):
+    """L1-penalised least squares in an orthonormal Daubechies wavelet basis (Daubechies 1988; Tibshirani 1996).
+
+    Attributes:
+        wavelet: an orthogonal wavelet of PyWavelets.
+    """
+
+    wavelet: str = "db4"
+
+    def basis(self, image_shape: tuple[int, int, int]) -> Transform:
+        return Wavelet2(image_shape, self.wavelet)
+
+
+# The untuned setting of Bora et al. 2017: 0.1 in 1/2 ||y' - A' Psi^T theta||^2 + 0.1 ||theta||_1, where A' has entries
+# N(0, 1). Here A = A' / sqrt(m) and y = y' / sqrt(m), so dividing by m gives alpha = 0.1 / m.
+configurations = {"lasso-dct-paper": LassoDCT(m_alpha=0.1)}
