@@ -153,7 +153,7 @@ def write_file(path: Path, table: pa.Table, provenance: Mapping[str, Any]) -> No
         "csbench_provenance": json.dumps(runs, sort_keys=True),
     }
     buffer = io.BytesIO()
-    pq.write_table(table.replace_schema_metadata(metadata), buffer, compression="zstd", store_schema=False)
+    pq.write_table(table.replace_schema_metadata(metadata), buffer, compression="zstd")
     write_atomically(path, buffer.getvalue())
 
 
