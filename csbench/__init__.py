@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-_HOME = {
+HOME = {
     "CsbenchError": "csbench.errors",
     "NotApplicable": "csbench.method",
     "Dataset": "csbench.dataset",
@@ -64,8 +64,8 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOME:
+    if name in HOME:
         import importlib
 
-        return getattr(importlib.import_module(_HOME[name]), name)
+        return getattr(importlib.import_module(HOME[name]), name)
     raise AttributeError(f"module 'csbench' has no attribute {name!r}")

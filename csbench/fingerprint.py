@@ -16,6 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import csbench
 from csbench.method import Method
 
 
@@ -36,7 +37,7 @@ def _reachable(module: str) -> set[str]:
     found, queue = set(), [module]
     while queue:
         name = queue.pop()
-        if name not in found and _source(name) is not None:
+        if name != "csbench" and name not in found and _source(name) is not None:
             found.add(name)
             queue += [n for n in _imports(name) if n.split(".")[0] in ("csbench", root)]
     return found
@@ -74,10 +75,16 @@ def _code_hash(module: str) -> str:
 
 
 def _imports(module: str) -> Iterator[str]:
-    """Modules that a module imports; `from a import b` names both a and a.b, for b may be a module."""
+    """Modules that a module imports.
+
+    `from a import b` names both a and a.b, for b may be a module; a public name of csbench itself stands for the module
+    that it is from, since csbench imports its public names lazily.
+    """
     for node in ast.walk(_tree(module)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module == "csbench":
+            yield from (csbench.HOME.get(alias.name, f"csbench.{alias.name}") for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
             yield node.module
             yield from (f"{node.module}.{alias.name}" for alias in node.names)

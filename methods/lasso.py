@@ -13,11 +13,11 @@ from typing import Self
 
 import torch
 
-from csbench import tuned
 from csbench.measurement import Measurement
 from csbench.method import PathMethod, Recovery
 from csbench.solvers.lasso import lasso_path
 from csbench.transforms import DCT2, PixelBasis, Transform, Wavelet2
+from csbench.tuned import lookup
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class _Lasso(PathMethod):
     def bind(self, dataset: str, operator: str, noise_norm: float) -> Self:
         bound = super().bind(dataset, operator, noise_norm)
         if self.alpha is None and self.m_alpha is None:
-            return replace(bound, alpha=tuned.lookup(self.name, dataset, operator, noise_norm))
+            return replace(bound, alpha=lookup(self.name, dataset, operator, noise_norm))
         return bound
 
     def recover(self, given: Measurement, rng: torch.Generator) -> Recovery:

@@ -126,13 +126,13 @@ def _label_ends(axes: Any, ends: list[tuple[float, str, Any]]) -> None:
         axes.annotate(
             name,
             xy=(1.0, (np.log10(value) - bottom) / (top - bottom)),
-            xytext=(1.035, (height - bottom) / (top - bottom)),
+            xytext=(1.06, (height - bottom) / (top - bottom)),
             xycoords="axes fraction",
             textcoords="axes fraction",
             color=colour,
             fontsize=8,
             va="center",
-            arrowprops={"arrowstyle": "-", "color": colour, "lw": 0.5, "shrinkA": 0, "shrinkB": 0},
+            arrowprops={"arrowstyle": "-", "color": colour, "lw": 0.5, "shrinkA": 1, "shrinkB": 0, "relpos": (0, 0.5)},
         )
 
 
