@@ -1,6 +1,6 @@
 """What a result depends on besides its coordinates, as one hash: code, parameters, weights.
 
-Code is hashed as syntax trees without docstrings, so comments and layout do not count; a file's path and age never do.
+Code is hashed as unparsed syntax trees without docstrings, so comments and layout do not count; a file's path and age never do.
 The method's module is followed through every module of csbench, or of the plug-in's own package, that it imports.
 """
 
@@ -70,8 +70,8 @@ def _code_hash(module: str) -> str:
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and (
             ast.get_docstring(node, clean=False) is not None
         ):
-            node.body = node.body[1:]
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+            node.body = node.body[1:] or [ast.Pass()]
+    return hashlib.sha256(ast.unparse(tree).encode()).hexdigest()  # ast.dump differs between versions of Python
 
 
 def _imports(module: str) -> Iterator[str]:
