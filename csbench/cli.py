@@ -273,7 +273,7 @@ def train(
             lambda p: progress.update(task, completed=p.epoch, total=p.epochs, note=f"ELBO {p.elbo:.1f} nats"),
         )
     if path is None:
-        print(f"time is up; go on with: csbench train {prior} --dataset {dataset} --resume")
+        print("time is up; the checkpoint is kept. Go on with the same command and --resume")
     else:
         print(f"wrote {path} and {path.with_suffix('.json').name}")
 

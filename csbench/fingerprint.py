@@ -1,7 +1,8 @@
 """What a result depends on besides its coordinates, as one hash: code, parameters, weights.
 
-Code is hashed as unparsed syntax trees without docstrings, so comments and layout do not count; a file's path and age never do.
-The method's module is followed through every module of csbench, or of the plug-in's own package, that it imports.
+Code is hashed as unparsed syntax trees without docstrings, so comments and layout do not count; a file's path and age
+never do. The method's module is followed through every module of csbench, or of the plug-in's own package, that it
+imports.
 """
 
 from __future__ import annotations

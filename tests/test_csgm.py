@@ -1,0 +1,95 @@
+import pytest
+import torch
+
+from csbench import load_prior, stream
+from csbench.errors import CheckpointError, MissingWeights
+from csbench.operators import Gaussian
+from csbench.priors import checkpoint
+from csbench.priors.csgm import LatentSearch, search_latent
+from csbench.priors.generator import MLPGenerator
+
+
+@pytest.fixture(scope="module")
+def generator() -> MLPGenerator:
+    return load_prior("vae-mnist").generator
+
+
+def test_recovers_what_is_in_the_range(generator):
+    """Without noise and with an image from G itself, only optimisation can fail."""
+    z = torch.randn(6, 20, generator=stream("range"))
+    x = generator(z)
+    A = Gaussian.draw(100, 784, stream("A"))
+    fit = search_latent(generator, 20, A, A(x), LatentSearch(0.0, 5, 400, 0.05), stream("starts"))
+    assert (fit.x - x).square().mean(1).median() < 1e-4
+    torch.testing.assert_close(generator(fit.z), fit.x)
+
+
+def test_keeps_the_start_with_the_smallest_objective(generator):
+    A = Gaussian.draw(20, 784, stream("A"))
+    y = A(generator(torch.randn(4, 20, generator=stream("truth"))))
+    search = LatentSearch(0.1, 3, 20, 0.05)
+    fit = search_latent(generator, 20, A, y, search, stream("starts"))
+    objective = (A(fit.x) - y).square().sum(1) + 0.1 * fit.z.square().sum(1)
+    torch.testing.assert_close(fit.diagnostics["objective"], objective, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(fit.diagnostics["residual"], (A(fit.x) - y).norm(dim=1), rtol=1e-4, atol=1e-5)
+
+    starts = torch.randn(12, 20, generator=stream("starts")).reshape(4, 3, 20)
+    for i in range(4):  # each start on its own, by an independent loop
+        finals = []
+        for start in starts[i]:
+            z = start.clone().requires_grad_()
+            adam = torch.optim.Adam([z], lr=0.05)
+            for _ in range(20):
+                adam.zero_grad()
+                ((A(generator(z)) - y[i]).square().sum() + 0.1 * z.square().sum()).backward()
+                adam.step()
+            finals.append(((A(generator(z)) - y[i]).square().sum() + 0.1 * z.square().sum()).item())
+        assert fit.diagnostics["objective"][i].item() == pytest.approx(min(finals), rel=1e-3)
+        assert fit.diagnostics["winning_restart"][i].item() == finals.index(min(finals))
+
+
+def test_regularisation_shrinks_z(generator):
+    A = Gaussian.draw(10, 784, stream("A"))
+    y = A(generator(torch.randn(4, 20, generator=stream("truth"))))
+    loose, tight = (
+        search_latent(generator, 20, A, y, LatentSearch(lmbd, 2, 100, 0.05), stream("starts")) for lmbd in (0.0, 10.0)
+    )
+    assert tight.z.norm() < 0.5 * loose.z.norm()
+
+
+def test_an_unfinished_search_is_flagged(generator):
+    A = Gaussian.draw(100, 784, stream("A"))
+    y = A(generator(torch.randn(4, 20, generator=stream("truth"))))
+    fit = search_latent(generator, 20, A, y, LatentSearch(0.0, 1, 20, 0.01), stream("starts"))
+    assert not fit.diagnostics["converged"].any()
+
+
+@pytest.mark.parametrize("wrong", [{"lmbd": -1.0}, {"restarts": 0}, {"steps": 0}, {"learning_rate": 0.0}])
+def test_impossible_settings_are_refused(wrong):
+    with pytest.raises(ValueError, match="are needed"):
+        LatentSearch(**({"lmbd": 0.1, "restarts": 1, "steps": 1, "learning_rate": 0.1} | wrong))
+
+
+@pytest.mark.parametrize("name", ["vae-mnist", "vae-fashion-mnist"])
+def test_cards_tell_what_a_user_must_know(name):
+    card = load_prior(name).card
+    assert card["measurements"] == "none: trained on clean images"
+    assert card["bytes"] < 3e6
+    assert card["quality"]["active_latent_units"] >= 8
+    assert {"dataset", "split", "steps", "seconds", "hardware", "sha256", "licence", "command"} <= card.keys()
+
+
+def test_weights_and_card_must_fit(tmp_path, monkeypatch):
+    monkeypatch.setenv("CSBENCH_WEIGHTS", str(tmp_path))
+    path = checkpoint.save(tmp_path, "toy", {"a": torch.zeros(3)}, {"family": "toy"})
+    assert checkpoint.load("toy")[1]["family"] == "toy"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(bytes(data))
+    with pytest.raises(CheckpointError, match="sha256"):
+        checkpoint.load("toy")
+    path.with_suffix(".json").write_text("{")
+    with pytest.raises(CheckpointError, match="card cannot be read"):
+        checkpoint.load("toy")
+    with pytest.raises(MissingWeights, match="csbench train vae --dataset x"):
+        checkpoint.load("vae-x")

@@ -1,0 +1,148 @@
+"""The Lasso solver against cvxpy and scikit-learn, and on problems that break careless solvers."""
+
+import cvxpy as cp
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.linear_model import Lasso, lars_path
+
+from csbench import Problem, get_method, stream
+from csbench.solvers.lasso import duality_gap, lasso_path, solve_lasso
+from csbench.transforms import DCT2
+
+
+def random_problem(m: int, n: int, batch: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    rng = stream("lasso", seed)
+    B = torch.randn(m, n, generator=rng, dtype=torch.float64) / m**0.5
+    theta = torch.randn(batch, n, generator=rng, dtype=torch.float64)
+    theta *= torch.rand(batch, n, generator=rng) < 0.2
+    return B, theta @ B.T + 0.01 * torch.randn(batch, m, generator=rng, dtype=torch.float64)
+
+
+def cvxpy_objective(B: torch.Tensor, y: torch.Tensor, alpha: float) -> float:
+    theta = cp.Variable(B.shape[1])
+    objective = 0.5 * cp.sum_squares(y.numpy() - B.numpy() @ theta) + alpha * cp.norm1(theta)
+    problem = cp.Problem(cp.Minimize(objective))
+    problem.solve(solver=cp.CLARABEL, tol_gap_abs=1e-12, tol_gap_rel=1e-12, tol_feas=1e-12)
+    assert isinstance(problem.value, float | np.floating)
+    return float(problem.value)
+
+
+@pytest.mark.parametrize(("m", "n"), [(10, 40), (40, 40), (60, 30)])
+@pytest.mark.parametrize("share", [0.5, 0.1, 0.001])
+def test_objective_agrees_with_cvxpy(m, n, share):
+    B, y = random_problem(m, n, 3, m)
+    alpha = share * (y @ B).abs().max().item()
+    solution = solve_lasso(B, y, alpha)
+    for i in range(len(y)):
+        assert solution.objective[i].item() == pytest.approx(cvxpy_objective(B, y[i], alpha), rel=1e-6)
+
+
+def test_agrees_with_scikit_learn_on_digits():
+    given, _ = Problem("mnist", "gaussian", 100, 0.1, 0, 4).simulate()
+    B = DCT2((1, 28, 28))(given.A.matrix().double())
+    for alpha in (0.3, 0.03):
+        ours = solve_lasso(B, given.y, alpha)
+        for i, y in enumerate(given.y.double().numpy()):
+            # scikit-learn minimises 1/(2 m) ||y - B theta||^2 + alpha' ||theta||_1, so alpha' = alpha / m
+            model = Lasso(alpha=alpha / 100, fit_intercept=False, tol=1e-10, max_iter=200_000).fit(B.numpy(), y)
+            np.testing.assert_allclose(ours.theta[i].numpy(), model.coef_, atol=1e-5)
+
+
+def test_path_agrees_with_scikit_learns_lars():
+    B, y = random_problem(20, 50, 1, 7)
+    alphas, _, coefficients = lars_path(B.numpy(), y[0].numpy(), method="lasso", alpha_min=1e-4)
+    chosen = [float(a * 20) for a in alphas[1:-1:3]]
+    for alpha, theirs, ours in zip(chosen, coefficients.T[1:-1:3], lasso_path(B, y, chosen), strict=True):
+        np.testing.assert_allclose(ours.theta[0].numpy(), theirs, atol=1e-7, err_msg=f"alpha = {alpha}")
+
+
+@given(st.integers(1, 25), st.integers(1, 40), st.integers(0, 10**6), st.floats(1e-4, 1.5))
+@settings(deadline=None, max_examples=60)
+def test_certified_on_random_problems(m, n, seed, share):
+    B, y = random_problem(m, n, 2, seed)
+    alpha = max(share * (y @ B).abs().max().item(), 1e-6)
+    solution = solve_lasso(B, y, alpha)
+    assert solution.gap.max() < 1e-9
+    correlation = (y - solution.theta @ B.T) @ B
+    assert correlation.abs().max() <= alpha * (1 + 1e-8)
+    active = solution.theta != 0
+    torch.testing.assert_close(correlation[active], alpha * solution.theta[active].sign(), rtol=1e-7, atol=1e-9)
+
+
+def test_path_equals_single_solutions_in_any_order():
+    B, y = random_problem(15, 40, 5, 3)
+    alphas = [0.02, 0.5, 0.1, 0.1]
+    for alpha, solution in zip(alphas, lasso_path(B, y, alphas), strict=True):
+        torch.testing.assert_close(solution.theta, solve_lasso(B, y, alpha).theta, atol=1e-12, rtol=0)
+
+
+def test_degenerate_problems():
+    B, y = random_problem(12, 30, 4, 5)
+    alpha = 0.05 * (y @ B).abs().max().item()
+    duplicated = torch.cat([B, B[:, :10], -B[:, 5:15]], 1)
+    assert solve_lasso(duplicated, y, alpha).gap.max() < 1e-9
+    torch.testing.assert_close(solve_lasso(duplicated, y, alpha).objective, solve_lasso(B, y, alpha).objective)
+    zero_rows = torch.cat([B, torch.zeros(3, 30, dtype=B.dtype)])
+    padded = torch.cat([y, torch.zeros(4, 3, dtype=y.dtype)], 1)
+    torch.testing.assert_close(solve_lasso(zero_rows, padded, alpha).theta, solve_lasso(B, y, alpha).theta)
+    zero_columns = torch.cat([B, torch.zeros(12, 2, dtype=B.dtype)], 1)
+    torch.testing.assert_close(solve_lasso(zero_columns, y, alpha).theta[:, :30], solve_lasso(B, y, alpha).theta)
+    assert (solve_lasso(B, torch.zeros_like(y), alpha).theta == 0).all()
+    largest = (y[:1] @ B).abs().max().item()
+    assert (solve_lasso(B, y[:1], largest).theta == 0).all()
+    assert solve_lasso(B, y[:1], largest).gap.max() < 1e-12
+    square = torch.eye(6, dtype=torch.float64)  # every knot is a tie: y has equal entries
+    soft = solve_lasso(square, torch.full((1, 6), 2.0, dtype=torch.float64), 0.5)
+    torch.testing.assert_close(soft.theta, torch.full((1, 6), 1.5, dtype=torch.float64))
+
+
+def test_layout_and_writability_do_not_matter():
+    B, y = random_problem(10, 20, 6, 9)
+    expected = solve_lasso(B, y, 0.05).theta
+    strided = torch.stack([B, B], 2)[:, :, 0]
+    frozen = np.array(y)
+    frozen.flags.writeable = False
+    assert not strided.is_contiguous()
+    torch.testing.assert_close(solve_lasso(strided, y, 0.05).theta, expected)
+    torch.testing.assert_close(solve_lasso(B.float().double(), y[::2], 0.05).theta, expected[::2], atol=1e-5, rtol=1e-4)
+
+
+def test_wrong_penalties_are_refused():
+    B, y = random_problem(3, 5, 1, 1)
+    with pytest.raises(ValueError, match="positive"):
+        solve_lasso(B, y, 0.0)
+
+
+def test_gap_is_zero_only_at_the_minimiser():
+    B, y = random_problem(10, 30, 2, 2)
+    theta = solve_lasso(B, y, 0.1).theta
+    _, gap, residual = duality_gap(B, y, 0.1, theta + 0.01)
+    assert gap.min() > 1e-4
+    torch.testing.assert_close(residual, (y - (theta + 0.01) @ B.T).norm(dim=1))
+
+
+def test_penalty_rules():
+    given, _ = Problem("mnist", "gaussian", 50, 0.1, 0, 2).simulate()
+    tuned = get_method("lasso-dct")().bind("mnist", "gaussian", 0.1)
+    assert tuned.params()["alpha"] is not None
+    unknown = get_method("lasso-dct")().bind("mnist", "gaussian", 0.7)
+    assert unknown.params()["alpha"] is None
+    diagnostics = unknown.recover(given, stream("x")).diagnostics
+    assert diagnostics["alpha"][0].item() == pytest.approx(given.noise_std * (2 * np.log(784)) ** 0.5)
+    paper = get_method("lasso-dct-paper")().bind("mnist", "gaussian", 0.1).recover(given, stream("x"))
+    assert paper.diagnostics["alpha"][0].item() == pytest.approx(0.1 / 50)
+
+
+def test_paper_setting_is_the_papers_objective():
+    """With A' = sqrt(m) A and y' = sqrt(m) y, theta minimises 1/2 ||y' - A' Psi^T theta||^2 + 0.1 ||theta||_1."""
+    m = 40
+    given, _ = Problem("mnist", "gaussian", m, 0.1, 0, 1).simulate()
+    x_hat = get_method("lasso-dct-paper")(clip=False).recover(given, stream("x")).x_hat
+    psi = DCT2((1, 28, 28))
+    unscaled = m**0.5 * psi(given.A.matrix().double())
+    y = m**0.5 * given.y.double()
+    _, gap, _ = duality_gap(unscaled, y, 0.1, psi(x_hat.double()))
+    assert gap.item() < 1e-4  # x_hat is float32

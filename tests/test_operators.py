@@ -1,0 +1,117 @@
+import math
+import pickle
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from csbench.errors import ShapeError, UsageError
+from csbench.operators import DenseMatrix, Gaussian, Identity, LinearOperator, Rademacher, RandomPixelMask, from_matrix
+from csbench.registry import entries, get_operator
+from csbench.seeding import stream
+
+FAMILIES = [Gaussian, Rademacher, RandomPixelMask, Identity]
+shapes = st.tuples(st.integers(1, 30), st.integers(1, 30), st.integers(0, 10**6))
+
+
+def draw(family: type[LinearOperator], shape: tuple[int, int, int]) -> LinearOperator:
+    m, n, seed = shape
+    m = n if family is Identity else min(m, n)
+    return family.draw(m, n, stream("test", seed))
+
+
+def test_every_operator_is_tested_here():
+    assert {get_operator(name) for name in entries("operators")} == {*FAMILIES, DenseMatrix}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(("dtype", "tol"), [(torch.float32, 1e-5), (torch.float64, 1e-12)])
+@given(shapes, st.lists(st.integers(1, 4), max_size=2))
+@settings(deadline=None, max_examples=40)
+def test_adjoint_dot_test(family, dtype, tol, shape, batch):
+    A = draw(family, shape).to(dtype)
+    m, n = A.shape
+    x = torch.randn(*batch, n, dtype=dtype, generator=stream("x", shape[2]))
+    y = torch.randn(*batch, m, dtype=dtype, generator=stream("y", shape[2]))
+    assert A(x).shape == (*batch, m)
+    assert A.adjoint(y).shape == (*batch, n)
+    left, right = (A(x) * y).sum(), (x * A.adjoint(y)).sum()
+    assert abs(left - right) <= tol * (1 + A(x).norm() * y.norm())
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@given(shapes)
+@settings(deadline=None, max_examples=25)
+def test_agrees_with_its_dense_matrix(family, shape):
+    A = draw(family, shape).to(torch.float64)
+    m, n = A.shape
+    matrix = A.matrix()
+    assert matrix.shape == (m, n)
+    x, y = torch.randn(3, n, dtype=torch.float64), torch.randn(3, m, dtype=torch.float64)
+    torch.testing.assert_close(A(x), x @ matrix.T)
+    torch.testing.assert_close(A.adjoint(y), y @ matrix)
+    assert A.norm() == pytest.approx(torch.linalg.svdvals(matrix).max().item(), rel=1e-10)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_is_differentiable(family):
+    A = draw(family, (4, 7, 1)).to(torch.float64)
+    m, n = A.shape
+    x = torch.randn(2, n, dtype=torch.float64, requires_grad=True)
+    y = torch.randn(2, m, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(A, x)
+    assert torch.autograd.gradcheck(A.adjoint, y)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_keeps_the_mean_energy_of_a_signal(family):
+    n = 64
+    x = torch.randn(n, generator=stream("energy"))
+    energies = [draw(family, (16, n, seed))(x).square().sum().item() for seed in range(400)]
+    ratio = torch.tensor(energies).mean() / x.square().sum()
+    assert abs(ratio - 1) < 0.08
+
+
+def test_gaussian_entries_have_variance_one_over_m():
+    matrix = Gaussian.draw(200, 500, stream("variance")).matrix()
+    assert matrix.var().item() == pytest.approx(1 / 200, rel=0.02)
+    assert abs(matrix.mean().item()) < 5 / math.sqrt(200 * 200 * 500)
+
+
+def test_blocks_do_not_change_the_draw():
+    few, many = Gaussian.draw(70, 9, stream("b")).matrix(), Gaussian.draw(140, 9, stream("b")).matrix()
+    torch.testing.assert_close(few[:64] * math.sqrt(70), many[:64] * math.sqrt(140))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_survives_pickling_and_moves_between_dtypes(family):
+    A = draw(family, (4, 7, 3))
+    again = pickle.loads(pickle.dumps(A))
+    x = torch.randn(2, A.shape[1])
+    assert torch.equal(again(x), A(x))
+    assert A.to(torch.float64)(x.double()).dtype == torch.float64
+    assert A.to(torch.float32).dtype == torch.float32
+
+
+def test_wrong_shapes_name_both():
+    A = from_matrix(torch.zeros(3, 5))
+    with pytest.raises(ShapeError, match=r"\(3, 5\).*must be 5.*\(2, 4\)"):
+        A(torch.zeros(2, 4))
+    with pytest.raises(ShapeError, match=r"\(3, 5\).*must be 3.*\(5,\)"):
+        A.adjoint(torch.zeros(5))
+    with pytest.raises(ShapeError, match="float64"):
+        A(torch.zeros(5, dtype=torch.float64))
+    with pytest.raises(ShapeError, match="two axes"):
+        from_matrix(torch.zeros(3))
+
+
+def test_impossible_draws_are_refused():
+    with pytest.raises(ShapeError, match="m = 8 of n = 7"):
+        RandomPixelMask.draw(8, 7, stream("x"))
+    with pytest.raises(ShapeError, match="m = n = 7"):
+        Identity.draw(6, 7, stream("x"))
+    with pytest.raises(UsageError, match="cannot be drawn"):
+        DenseMatrix.draw(6, 7, stream("x"))
+    with pytest.raises(ShapeError, match="distinct"):
+        RandomPixelMask(torch.tensor([1, 1]), 5)

@@ -1,0 +1,151 @@
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from csbench import Method, get_dataset, get_method, registry
+from csbench.errors import UnknownName, UsageError
+from csbench.names import kebab
+from csbench.registry import entries
+
+PLUGIN = '''
+from dataclasses import dataclass
+import torch
+from csbench import Method
+
+@dataclass(frozen=True)
+class HalfGrey(Method):
+    """Grey everywhere.
+
+    A second paragraph.
+    """
+    level: float = 0.5
+
+    def recover(self, given, rng):
+        return torch.full((given.batch, given.n), self.level, dtype=given.y.dtype)
+
+configurations = {"dark-grey": HalfGrey(level=0.1)}
+'''
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("LassoDCT", "lasso-dct"), ("CsgmVAE", "csgm-vae"), ("MinNorm", "min-norm"), ("FashionMNIST", "fashion-mnist")],
+)
+def test_kebab_case(name, expected):
+    assert kebab(name) == expected
+
+
+def test_what_is_listed_is_what_is_imported():
+    """The catalogue reads source; it must agree with the classes that importing gives."""
+    for name, entry in entries("methods").items():
+        method = get_method(name)()
+        assert isinstance(method, Method)
+        assert type(method).__name__ == entry.class_name
+        if not entry.configured:
+            assert method.name == name
+        assert {f.name for f in fields(method)} == entry.fields.keys()  # type: ignore[arg-type]
+        for field, source in entry.fields.items():
+            assert getattr(method, field) == eval(source, {})
+    for name in entries("datasets"):
+        assert get_dataset(name).name == name
+
+
+def test_the_issue_of_the_day_is_registered():
+    expected = {"zeros", "mean", "min-norm", "lasso-pixel", "lasso-dct", "lasso-wavelet", "lasso-dct-paper", "csgm-vae"}
+    assert expected | {"csgm-vae-noreg"} <= entries("methods").keys()
+    assert {"gaussian", "rademacher", "random-pixel-mask", "identity"} <= entries("operators").keys()
+
+
+def test_hyper_parameters_can_be_changed():
+    assert get_method("csgm-vae")(restarts=5).params()["restarts"] == 5
+    changed = get_method("csgm-vae-noreg")(restarts=5).params()
+    assert (changed["lmbd"], changed["restarts"]) == (0.0, 5)
+
+
+def test_unknown_names_are_guessed():
+    with pytest.raises(UnknownName, match=r"Did you mean 'lasso-dct'\?.*csgm-vae"):
+        get_method("laso-dct")
+    with pytest.raises(UnknownName, match="unknown dataset"):
+        get_dataset("x")
+
+
+def test_a_checkout_without_links_is_explained(tmp_path, monkeypatch):
+    (tmp_path / "methods").write_text("../methods")
+    monkeypatch.setattr(registry, "PACKAGE", tmp_path)
+    entries.cache_clear()
+    with pytest.raises(UsageError, match=r"text file where a symbolic link should be.*core\.symlinks true"):
+        entries("methods")
+    entries.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("class Broken(:", r"bad\.py:1: invalid syntax"),
+        ("class Zeros(Method): ...\nclass zeros(Method): ...", "two methods are called 'zeros'"),
+        ("configurations = {'a': Missing()}", r"bad\.py:1: configuration 'a'"),
+    ],
+)
+def test_bad_plugins_are_named(tmp_path, monkeypatch, source, message):
+    (tmp_path / "methods").mkdir()
+    (tmp_path / "methods" / "bad.py").write_text(source)
+    monkeypatch.setattr(registry, "PACKAGE", tmp_path)
+    entries.cache_clear()
+    with pytest.raises(UsageError, match=message):
+        entries("methods")
+    entries.cache_clear()
+
+
+def test_an_installed_package_adds_a_method(csbench, tmp_path, tiny_suite):
+    """A third party's package, built and installed by pip, is listed, run and ranked."""
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "grey_methods.py").write_text(PLUGIN)
+    (project / "pyproject.toml").write_text(
+        '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
+        '[project]\nname = "grey-methods"\nversion = "1.0"\n'
+        '[project.entry-points."csbench.methods"]\ngrey = "grey_methods"\n'
+        '[tool.hatch.build.targets.wheel]\ninclude = ["grey_methods.py"]\n'
+    )
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*pip, "--target", str(tmp_path / "plugins"), str(project)], check=True, capture_output=True)
+
+    listed = csbench("list", "methods").stdout
+    assert "half-grey" in listed
+    assert "dark-grey" in listed
+    assert "Grey everywhere." in listed
+    assert "A second paragraph" not in listed
+    done = csbench("run", tiny_suite, "--methods", "half-grey,dark-grey,zeros")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "results" / "suite=tiny" / "method=dark-grey.parquet").is_file()
+    assert "half-grey" in done.stdout
+
+
+def test_an_entry_point_without_its_module_is_named(csbench, install_plugin):
+    install_plugin("gone", PLUGIN).unlink()
+    done = csbench("list", "methods")
+    assert done.returncode == 2
+    assert "'gone', which is not installed" in done.stderr
+
+
+def test_a_plugin_that_cannot_be_imported_is_named(csbench, install_plugin, tiny_suite):
+    install_plugin("needy", "import no_such_module\n" + PLUGIN)
+    done = csbench("run", tiny_suite, "--methods", "half-grey")
+    assert done.returncode == 2
+    assert "needy.py: cannot be imported: ModuleNotFoundError: No module named 'no_such_module'" in done.stderr
+
+
+def test_nothing_imports_against_the_current():
+    """report and store import no torch; operators, measurement and method import nothing of the harness."""
+    root = Path(registry.__file__).parent
+    below = {"operators", "measurement.py", "method.py", "transforms.py", "seeding.py", "solvers", "priors"}
+    for path in root.rglob("*.py"):
+        text, place = path.read_text(), path.relative_to(root).parts[0]
+        if place in ("report", "store.py", "stats.py", "suites", "registry.py", "names.py", "errors.py"):
+            assert "import torch\n" not in text, path
+        if place in below:
+            for harness in ("csbench.store", "csbench.runner", "csbench.report", "csbench.cli", "csbench.problem"):
+                assert harness not in text, path

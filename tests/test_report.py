@@ -1,0 +1,185 @@
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from csbench import load_results, load_suite
+from csbench.errors import UsageError
+from csbench.report.curves import plot, read_reference
+from csbench.report.leaderboard import published_suites, render, render_suite
+from csbench.report.standings import saving, standings
+from csbench.suites import Suite
+
+from .conftest import ROOT
+
+SUITE = Suite("toy", 1, "A toy", "mnist", "gaussian", (10, 100), 0.1, images=40, draws=2, reference_m=100)
+
+
+def frame(**methods) -> pd.DataFrame:
+    """Rows of made-up methods: each a function of (m, draw, image) that gives an error or a status."""
+    rows = []
+    for (name, error), m, draw, image in itertools.product(methods.items(), SUITE.m, range(2), range(40)):
+        value = error(m, draw, image)
+        ok = not isinstance(value, str)
+        rows.append(
+            {"method": name.replace("_", "-"), "m": m, "draw": draw, "image": image, "status": "ok" if ok else value,
+             "mse": value if ok else np.nan, "seconds_per_image": 0.5, "fingerprint": "f", "diag_converged": 1.0}
+        )  # fmt: skip
+    return pd.DataFrame([row for row in rows if row["status"] != "absent"])
+
+
+def noise(image: int, seed: int) -> float:
+    return float(np.random.default_rng([image, seed]).normal())
+
+
+def good(m, draw, image):
+    return (1 + 0.2 * noise(image, 1)) / m
+
+
+def same_but_noisier(m, draw, image):
+    return (1 + 0.2 * noise(image, 1) + 0.3 * noise(image, 2 + m)) / m
+
+
+def bad(m, draw, image):
+    return 10 * good(m, draw, image)
+
+
+def test_ranks_share_where_nothing_tells_apart():
+    table = standings(frame(good=good, twin=same_but_noisier, lasso=bad), SUITE)
+    assert {row.method: row.rank for row in table.rows} == {"good": 1, "twin": 1, "lasso": 3}
+    assert {row.method: row.best for row in table.rows}["twin"] == {10, 100}
+    assert not table.rows[-1].best
+    text = render_suite(table)
+    assert "| 1=" in text
+    assert "| 3 " in text
+
+
+def test_errors_are_means_over_images_and_draws_with_their_interval():
+    rows = frame(good=lambda m, draw, image: (draw + 1 + image % 2) / m)
+    (row,) = standings(rows, SUITE).rows
+    assert row.errors[10].value == pytest.approx(0.2)
+    half = 1.96 * 0.05 / 40**0.5  # the images' means are 0.15 and 0.25 in equal numbers
+    assert row.errors[10].low == pytest.approx(0.2 - half, abs=0.002)
+    assert row.errors[10].high == pytest.approx(0.2 + half, abs=0.002)
+
+
+@pytest.mark.parametrize("hole", ["failed", "timeout", "absent", "diverged"])
+def test_a_method_with_holes_is_never_ranked(hole):
+    """The best method, but one image of one cell is missing."""
+    rows = frame(good=good, holey=lambda m, d, i: hole if (m, d, i) == (100, 1, 7) else good(m, d, i) / 100)
+    table = standings(rows, SUITE)
+    assert [(row.method, row.rank) for row in table.rows] == [("good", 1), ("holey", None)]
+    assert set(table.rows[1].errors) == {10}
+    if hole != "absent":
+        assert f"1 images {hole}" in render_suite(table)
+
+
+def test_cells_that_were_not_run_are_counted():
+    rows = frame(good=good, partial=lambda m, d, i: "absent" if m == 100 else good(m, d, i))
+    assert "2 cells not run" in render_suite(standings(rows, SUITE))
+
+
+def test_what_did_not_converge_is_flagged():
+    rows = frame(good=good)
+    rows.loc[rows["image"] == 3, "diag_converged"] = 0.0
+    assert "4 of 160 not converged" in render_suite(standings(rows, SUITE))
+
+
+def test_not_applicable_is_not_failed():
+    text = render_suite(standings(frame(good=good, other=lambda *_: "not_applicable"), SUITE))
+    assert "not applicable" in text
+    assert "images" not in text.split("other")[1]
+
+
+def test_mixed_revisions_are_said():
+    rows = frame(good=good)
+    rows.loc[rows["m"] == 10, "fingerprint"] = "older"
+    assert "2 revisions mixed" in render_suite(standings(rows, SUITE))
+
+
+def test_measurements_needed():
+    """good is 1/m and lasso 10/m, so good reaches the Lasso's error at m = 100 with 10 times fewer."""
+    table = standings(frame(good=good, lasso=bad, never=lambda m, d, i: 1.0), SUITE)
+    assert table.reference_method == "lasso"
+    needed = {row.method: row.needed for row in table.rows}
+    assert needed["good"].value == pytest.approx(10, rel=1e-6)
+    assert needed["lasso"].value == pytest.approx(100)
+    assert needed["never"].value == float("inf")
+    assert "> 100" in render_suite(table)
+
+
+def test_saving_factor():
+    error, factor = saving(frame(good=good, lasso=lambda m, d, i: 4 * good(m, d, i)), SUITE, "good", "lasso", 10)
+    assert error == pytest.approx(0.1, rel=0.1)
+    assert factor.value == pytest.approx(4, rel=1e-6)
+    assert factor.low == pytest.approx(factor.high)
+
+
+def test_leaderboard_is_a_pure_function_of_the_files():
+    results = ROOT / "results"
+    assert render(results, published_suites()) == render(results, published_suites())
+
+
+def test_the_committed_leaderboard_is_current():
+    assert (ROOT / "leaderboard.md").read_text() == render(ROOT / "results", published_suites())
+
+
+def test_published_results_are_whole_and_paired():
+    for name in published_suites():
+        suite = load_suite(name)
+        rows = load_results(name, ROOT / "results")
+        whole = len(suite.m) * suite.draws * suite.images
+        assert (rows.groupby("method").size() == whole).all(), name
+        assert (rows["status"] == "ok").all()
+        same_y = rows.groupby(["m", "draw", "image"])["y_sha256"].nunique()
+        assert (same_y == 1).all(), "every method has seen the same y"
+        lasso = rows[rows["method"].str.startswith("lasso")]
+        assert (lasso["diag_duality_gap"] < 1e-6).all()
+        assert (rows.groupby("method")["fingerprint"].nunique() == 1).all()
+
+
+def test_no_csgm_is_far_above_the_published_curve():
+    """At most 15% above the published errors at every m >= 25, and the Lasso at most 15% above the published one."""
+    published = {r.label: r.errors for r in read_reference(REFERENCE, ["csgm_vae", "lasso_dct"])}
+    rows = load_results("mnist-gaussian", ROOT / "results")
+    ours = rows.groupby(["method", "m"])["mse"].mean()
+    for m, error in published["csgm_vae"].items():
+        if m >= 25:
+            assert ours["csgm-vae", m] <= 1.15 * error, m
+    for m, error in published["lasso_dct"].items():
+        assert ours["lasso-dct", m] <= 1.15 * error, m
+
+
+def test_the_papers_saving_is_there():
+    rows = load_results("mnist-gaussian", ROOT / "results")
+    _, factor = saving(rows, load_suite("mnist-gaussian"), "csgm-vae", "lasso-dct", 75)
+    assert factor.low >= 5
+
+
+REFERENCE = ROOT / "docs" / "reference" / "mnist_gaussian_published.csv"
+
+
+@pytest.mark.parametrize("suffix", [".svg", ".png", ".pdf"])
+def test_curves_are_drawn(tmp_path, suffix):
+    path = tmp_path / f"curve{suffix}"
+    table = standings(frame(good=good, lasso=bad), SUITE)
+    plot(table, path, references=read_reference(REFERENCE, ["csgm_vae"]))
+    first = path.read_bytes()
+    assert len(first) > 5000
+    plot(table, path, references=read_reference(REFERENCE, ["csgm_vae"]))
+    assert path.read_bytes() == first, "the same rows give the same picture"
+    if suffix == ".svg":
+        text = first.decode()
+        assert all(label in text for label in ("good", "lasso", "csgm_vae", "number of measurements"))
+
+
+def test_bad_plots_are_refused(tmp_path):
+    table = standings(frame(good=good), SUITE)
+    with pytest.raises(UsageError, match=r"\.svg, \.png, \.pdf"):
+        plot(table, Path("x.gif"))
+    with pytest.raises(UsageError, match="no results of 'other'"):
+        plot(table, tmp_path / "x.png", ["other"])
+    with pytest.raises(UsageError, match="no column 'none'; there is m, lasso_pixel"):
+        read_reference(REFERENCE, ["none"])

@@ -1,0 +1,265 @@
+"""The runner against methods that misbehave, and against being stopped: with real processes and real signals."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from csbench import load_results, load_suite
+from csbench.runner.local import run_cells
+from csbench.runner.plan import make_cells, states
+
+FAULTY = '''
+import os, signal, time
+from dataclasses import dataclass
+import torch
+from csbench import Method, NotApplicable, Recovery
+
+def black(given):
+    return torch.zeros(given.batch, given.n, dtype=given.y.dtype)
+
+@dataclass(frozen=True)
+class Raises(Method):
+    """Raises at m = 25."""
+    def recover(self, given, rng):
+        if given.m == 25:
+            raise ArithmeticError("no luck with these measurements")
+        return black(given)
+
+@dataclass(frozen=True)
+class OneNan(Method):
+    """One image is not a number."""
+    def recover(self, given, rng):
+        x = black(given); x[1, 0] = float("nan"); return x
+
+@dataclass(frozen=True)
+class WrongShape(Method):
+    """Transposed."""
+    def recover(self, given, rng):
+        return black(given).T
+
+@dataclass(frozen=True)
+class WrongDtype(Method):
+    """float64."""
+    def recover(self, given, rng):
+        return black(given).double()
+
+@dataclass(frozen=True)
+class WrongDiagnostic(Method):
+    """A diagnostic that is no tensor."""
+    def recover(self, given, rng):
+        return Recovery(black(given), {"iterations": 3})
+
+@dataclass(frozen=True)
+class Segfaults(Method):
+    """Dies of SIGSEGV at m = 25."""
+    def recover(self, given, rng):
+        if given.m == 25:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        return black(given)
+
+@dataclass(frozen=True)
+class Exits(Method):
+    """Leaves without a word."""
+    def recover(self, given, rng):
+        os._exit(7)
+
+@dataclass(frozen=True)
+class Hangs(Method):
+    """Never ends."""
+    def recover(self, given, rng):
+        while True:
+            time.sleep(0.1)
+
+@dataclass(frozen=True)
+class Picky(Method):
+    """Applies to nothing."""
+    def recover(self, given, rng):
+        raise NotApplicable("only on Sundays")
+
+@dataclass(frozen=True)
+class Vandal(Method):
+    """Writes into y and A, seeds the global generator, prints a lot."""
+    def recover(self, given, rng):
+        given.y.zero_(); given.A.matrix().zero_(); torch.manual_seed(0)
+        print("x" * 1_000_000)
+        return black(given)
+
+@dataclass(frozen=True)
+class Sleepy(Method):
+    """Takes a while."""
+    def recover(self, given, rng):
+        time.sleep(0.4)
+        return black(given)
+'''
+
+SLOW_SUITE_M = "m = [10, 11, 12, 13, 14, 15, 16, 17, 25]"
+
+
+@pytest.fixture
+def faulty(install_plugin):
+    install_plugin("faulty", FAULTY)
+
+
+def results(tmp_path: Path) -> pd.DataFrame:
+    return load_results("tiny", tmp_path / "results")
+
+
+def test_every_fault_becomes_rows_and_the_run_goes_on(csbench, tmp_path, tiny_suite, faulty):
+    names = "raises,one-nan,wrong-shape,wrong-dtype,wrong-diagnostic,segfaults,exits,hangs,picky,zeros"
+    done = csbench("run", tiny_suite, "--methods", names, "--timeout", "3", "--jobs", "2")
+    assert done.returncode == 1, done.stderr
+    frame = results(tmp_path)
+    assert len(frame) == 10 * 2 * 3, "one row for each method, m and image, whatever happened"
+
+    def row(method: str, m: int = 25, image: int = 0) -> pd.Series:
+        return frame[(frame["method"] == method) & (frame["m"] == m)].iloc[image]
+
+    expected = {
+        "raises": ("failed", "no luck with these measurements"),
+        "wrong-shape": ("failed", "x_hat has shape (784, 3), expected [batch, n] = (3, 784)"),
+        "wrong-dtype": ("failed", "x_hat is torch.float64, expected the dtype of y, torch.float32"),
+        "wrong-diagnostic": ("failed", "diagnostic 'iterations' must be a tensor of shape [batch] = (3,), got int"),
+        "segfaults": ("failed", "SIGSEGV"),
+        "exits": ("failed", "exit code 7"),
+        "hangs": ("timeout", "took longer than 3 s"),
+        "picky": ("not_applicable", "only on Sundays"),
+    }
+    for method, (status, reason) in expected.items():
+        assert row(method)["status"] == status, method
+        assert reason in row(method)["reason"], method
+        assert pd.isna(row(method)["mse"])
+    assert row("raises", 10)["status"] == row("segfaults", 10)["status"] == "ok"
+    assert [row("one-nan", image=i)["status"] for i in range(3)] == ["ok", "diverged", "ok"]
+    assert (frame[frame["method"] == "zeros"]["status"] == "ok").all()
+    assert "raises m=25 draw=0: failed: ArithmeticError: no luck with these measurements" in done.stderr
+    assert "cells of tiny are not ok" in done.stdout
+
+    status = csbench("status", tiny_suite, "--methods", names, "--json")
+    assert '"failed": 1' in status.stdout
+    again = csbench("run", tiny_suite, "--methods", "picky,zeros")
+    assert again.returncode == 0, "what does not apply is no failure"
+    assert "0 cells run" in again.stdout
+
+
+def test_a_vandal_harms_nobody_else(csbench, tmp_path, tiny_suite, faulty):
+    assert csbench("run", tiny_suite, "--methods", "vandal,min-norm", "--jobs", "1").returncode == 0
+    with_vandal = results(tmp_path)
+    assert csbench("run", tiny_suite, "--methods", "min-norm", "--results", "alone").returncode == 0
+    alone = load_results("tiny", tmp_path / "alone")
+    mine = with_vandal[with_vandal["method"] == "min-norm"].reset_index(drop=True)
+    assert mine["mse"].tolist() == alone["mse"].tolist()
+    assert with_vandal["y_sha256"].nunique() == 6
+    assert set(with_vandal["y_sha256"]) == set(alone["y_sha256"])
+
+
+def test_results_do_not_depend_on_order_company_or_processes():
+    suite = replace(load_suite("quick"), m=(10, 25), images=3, reference_m=25)
+    seen: dict[tuple, set] = {}
+    for methods, jobs in ((("zeros", "lasso-dct", "min-norm"), 1), (("lasso-dct", "zeros"), 2), (("lasso-dct",), 1)):
+        for cell, outcome, given, _ in run_cells(make_cells(suite.narrowed(methods=methods)), jobs):
+            assert outcome.x_hat is not None
+            value = (outcome.x_hat.tobytes(), given.y.numpy().tobytes())
+            seen.setdefault((cell.method_name, cell.problem), set()).add(value)
+    assert len(seen) == 6
+    assert all(len(values) == 1 for values in seen.values())
+
+
+def start(tmp_path: Path, suite: Path, environment: dict[str, str]) -> subprocess.Popen:
+    command = [sys.executable, "-m", "csbench", "run", str(suite), "--methods", "sleepy", "--jobs", "2"]
+    return subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def journalled(tmp_path: Path) -> int:
+    path = tmp_path / "results" / ".journal.sqlite"
+    if not path.exists():
+        return 0
+    try:
+        with sqlite3.connect(path, timeout=5) as db:
+            return db.execute("SELECT count(*) FROM cell").fetchone()[0]
+    except sqlite3.OperationalError:
+        return 0  # the table is about to be made
+
+
+def wait_for_cells(tmp_path: Path, count: int) -> None:
+    deadline = time.monotonic() + 60
+    while journalled(tmp_path) < count:
+        assert time.monotonic() < deadline, "no cell was journalled"
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
+def test_a_stopped_run_keeps_what_was_finished(csbench, tmp_path, tiny_suite, environment, faulty, stop):
+    tiny_suite.write_text(tiny_suite.read_text().replace("m = [10, 25]", SLOW_SUITE_M))
+    process = start(tmp_path, tiny_suite, environment)
+    wait_for_cells(tmp_path, 2)
+    os.kill(process.pid, stop)
+    _, stderr = process.communicate(timeout=30)
+    if stop == signal.SIGINT:
+        assert process.returncode == 130
+        assert "Go on with: csbench run" in stderr
+        finished = results(tmp_path)["m"].nunique()
+    else:
+        assert process.returncode == -signal.SIGKILL
+        finished = journalled(tmp_path)
+    assert 2 <= finished < 9
+
+    done = csbench("run", tiny_suite, "--methods", "sleepy")
+    assert done.returncode == 0, done.stderr
+    assert f"{9 - finished} cells run" in done.stdout
+    frame = results(tmp_path)
+    assert len(frame) == 27
+    assert not frame.duplicated(["m", "draw", "image"]).any()
+
+
+def test_a_changed_parameter_or_method_is_stale(csbench, tmp_path, tiny_suite, install_plugin):
+    source = (
+        "from csbench import Method\nimport torch\nfrom dataclasses import dataclass\n\n\n@dataclass(frozen=True)\n"
+        + (
+            'class Grey(Method):\n    """Grey."""\n    level: float = 0.5\n\n    def recover(self, given, rng):\n'
+            "        return torch.full((given.batch, given.n), self.level)\n"
+        )
+    )
+    path = install_plugin("grey", source)
+
+    def run() -> str:
+        done = csbench("run", tiny_suite, "--methods", "grey")
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert "2 cells run" in run()
+    assert "0 cells run" in run()
+    path.write_text(source.replace('"""Grey."""', '"""Grey, in other words."""  # a comment'))
+    assert "0 cells run" in run(), "words do not change results"
+    path.write_text(source.replace("self.level)", "1 - self.level)"))
+    assert "2 cells run" in run(), "code does"
+    path.write_text(source.replace("0.5", "0.25"))
+    assert "2 cells run" in run(), "so do parameters"
+    assert len(results(tmp_path)) == 6
+    assert results(tmp_path)["fingerprint"].nunique() == 1
+
+
+def test_states_tell_stale_from_missing():
+    cells = make_cells(replace(load_suite("quick"), m=(10, 25), reference_m=25).narrowed(methods=("zeros",)))
+    stored = [(replace(cells[0].id, fingerprint="older"), "ok")]
+    assert [state for _, state in states(cells, stored)] == ["stale", "missing"]
+    assert [state for _, state in states(cells, [(c.id, "failed") for c in cells])] == ["failed", "failed"]
+
+
+def test_provenance_is_stored_and_names_no_path(csbench, tmp_path, tiny_suite):
+    from csbench.store import read_provenance, results_file
+
+    assert csbench("run", "quick", "--methods", "zeros", "--images", "2").returncode == 0
+    (run,) = read_provenance(results_file(tmp_path / "results", "quick~images=2", "zeros")).values()
+    assert run["command"] == "csbench run quick --methods zeros --images 2"
+    assert run["packages"]["torch"].startswith("2.")
+    assert str(tmp_path) not in str(run)

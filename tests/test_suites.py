@@ -1,0 +1,65 @@
+import pytest
+
+from csbench import load_suite
+from csbench.errors import UnknownName, UsageError
+from csbench.suites import suite_names
+
+from .conftest import TINY_SUITE
+
+
+def test_the_published_suites_are_those_of_the_paper():
+    assert {"quick", "mnist-gaussian", "fashion-gaussian"} <= set(suite_names())
+    suite = load_suite("mnist-gaussian")
+    assert suite.m == (10, 25, 50, 75, 100, 200, 300, 400, 500, 750)
+    assert (suite.noise_norm, suite.images, suite.draws, suite.version) == (0.1, 100, 3, 1)
+    assert not load_suite("quick").published
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("m = [10, 25]", "m = [25, 10]", "'m' must list positive integers in increasing order"),
+        ("m = [10, 25]", "m = [10, 2.5]", "'m' must list positive integers"),
+        ("m = [10, 25]", "", "field 'm' is missing"),
+        ("images = 3", "images = 0", "'images' must be 1 or more"),
+        ("images = 3", "images = true", "'images' must be of type int"),
+        ("noise_norm = 0.1", "noise_norm = -1", "'noise_norm' must be 0 or more"),
+        ('dataset = "mnist"', 'dataset = "mnits"', "'dataset': unknown dataset 'mnits'. Did you mean 'mnist'"),
+        ('operator = "gaussian"', 'operator = "gauss"', "'operator': unknown operator 'gauss'"),
+        ("reference_m = 25", "reference_m = 26", "'reference_m' must be one of m = 10, 25"),
+        ('name = "tiny"', 'name = "a/b"', "'name' must not contain"),
+        ("version = 1", "versoin = 1", "unknown field 'versoin'"),
+        ("version = 1", "version = ", "not valid TOML"),
+    ],
+)
+def test_bad_suite_files_name_the_field(tmp_path, old, new, message):
+    path = tmp_path / "bad.toml"
+    assert old in TINY_SUITE
+    path.write_text(TINY_SUITE.replace(old, new))
+    with pytest.raises(UsageError, match="bad.toml") as caught:
+        load_suite(str(path))
+    assert message in str(caught.value)
+
+
+def test_missing_suites_are_named():
+    with pytest.raises(UnknownName, match="Did you mean 'quick'"):
+        load_suite("quikc")
+    with pytest.raises(UsageError, match="no such file"):
+        load_suite("none.toml")
+
+
+def test_narrowing():
+    suite = load_suite("mnist-gaussian")
+    part = suite.narrowed(m=(50, 25), draws=2, methods=("zeros",))
+    assert (part.name, part.m, part.draws, part.methods) == ("mnist-gaussian", (25, 50), 2, ("zeros",))
+    fewer = suite.narrowed(images=10)
+    assert (fewer.name, fewer.published) == ("mnist-gaussian~images=10", False)
+    assert suite.narrowed(images=100).name == "mnist-gaussian"
+    for wrong, message in [
+        ({"m": (26,)}, "not 26"),
+        ({"draws": 4}, "--draws is 1 to 3"),
+        ({"images": 0}, "--images is 1 or more"),
+        ({"methods": ("zeroes",)}, "Did you mean 'zeros'"),
+    ]:
+        with pytest.raises(UsageError, match=message):
+            suite.narrowed(**wrong)

@@ -1,0 +1,43 @@
+import numpy as np
+import pytest
+import pywt
+import torch
+from scipy.fft import dctn
+
+from csbench.transforms import DCT2, PixelBasis, Wavelet2
+
+SHAPES = [(1, 28, 28), (3, 16, 32), (1, 5, 7)]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_dct_agrees_with_scipy(shape):
+    x = np.random.default_rng(0).random((4, *shape))
+    ours = DCT2(shape)(torch.from_numpy(x.reshape(4, -1))).numpy().reshape(x.shape)
+    np.testing.assert_allclose(ours, dctn(x, axes=(2, 3), norm="ortho"), atol=1e-12)
+
+
+@pytest.mark.parametrize("wavelet", ["haar", "db2", "db4", "sym5"])
+def test_wavelet_agrees_with_pywavelets(wavelet):
+    x = np.random.default_rng(0).random((3, 16, 32))
+    theta = Wavelet2((3, 16, 32), wavelet, level=2)(torch.from_numpy(x.ravel())).numpy().reshape(3, 16, 32)
+    for channel, ours in zip(x, theta, strict=True):
+        theirs, _ = pywt.coeffs_to_array(pywt.wavedec2(channel, wavelet, mode="periodization", level=2))
+        np.testing.assert_allclose(ours, theirs, atol=1e-12)
+
+
+@pytest.mark.parametrize("basis", [PixelBasis, DCT2, Wavelet2])
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(("dtype", "tol"), [(torch.float32, 1e-5), (torch.float64, 1e-12)])
+def test_is_orthonormal(basis, shape, dtype, tol):
+    psi = basis(shape)
+    n = int(np.prod(shape))
+    x, theta = torch.randn(2, 3, n, dtype=dtype), torch.randn(2, 3, n, dtype=dtype)
+    torch.testing.assert_close(psi.inverse(psi(x)), x, atol=tol, rtol=0)
+    torch.testing.assert_close(psi(psi.inverse(theta)), theta, atol=tol, rtol=0)
+    assert abs((psi(x) * theta).sum() - (x * psi.inverse(theta)).sum()) < 100 * tol
+
+
+def test_wavelet_levels_follow_the_factors_of_two():
+    assert Wavelet2((1, 28, 28)).level == 2
+    assert Wavelet2((3, 64, 64)).level == 6
+    assert Wavelet2((1, 5, 7)).level == 0

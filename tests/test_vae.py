@@ -1,0 +1,105 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from csbench import get_dataset
+from csbench.errors import CheckpointError
+from csbench.priors import vae
+
+RECIPE = vae.VAERecipe(latent_dim=5, hidden=64, epochs=4, batch_size=100, warmup_epochs=1)
+
+SCRIPT = """
+import sys, time, torch
+from pathlib import Path
+from csbench import get_dataset
+from csbench.priors import vae
+torch.set_num_threads(1)
+recipe = vae.VAERecipe(latent_dim=5, hidden=64, epochs=4, batch_size=100, warmup_epochs=1)
+x = get_dataset("mnist").images("train").signals()
+def report(progress):
+    print(progress.epoch, flush=True)
+    time.sleep(float(sys.argv[2]))
+    return True
+vae.train(x, recipe, Path(sys.argv[1]), resume=True, report=report)
+"""
+
+
+@pytest.fixture(scope="module")
+def digits() -> torch.Tensor:
+    return get_dataset("mnist").images("train").signals()
+
+
+def test_training_raises_the_elbo(tmp_path, digits):
+    elbo = []
+    trained = vae.train(digits, RECIPE, tmp_path / "c", report=lambda p: elbo.append(p.elbo) or True)
+    assert trained.epochs == 4
+    assert elbo[-1] > elbo[0] + 50
+    quality = vae.quality(trained.model, get_dataset("mnist").images("validation").signals())
+    assert -230 < quality["validation_elbo_nats"] < -90
+    assert 1 <= quality["active_latent_units"] <= 5
+
+
+def test_elbo_terms_are_those_of_the_paper(digits):
+    """Log-likelihood against torch's Bernoulli, KL against torch's normal distributions."""
+    torch.manual_seed(0)
+    model = vae.VAE(784, RECIPE)
+    x = digits[:3]
+    log_likelihood, kl = model.elbo_terms(x, torch.Generator().manual_seed(1))
+    mean, log_variance = model.encode(x)
+    z = mean + torch.randn(mean.shape, generator=torch.Generator().manual_seed(1)) * (log_variance / 2).exp()
+    bernoulli = torch.distributions.Bernoulli(logits=model.decoder.logits(z), validate_args=False)
+    torch.testing.assert_close(log_likelihood, bernoulli.log_prob(x).sum(1))
+    q = torch.distributions.Normal(mean, (log_variance / 2).exp())
+    expected = torch.distributions.kl_divergence(q, torch.distributions.Normal(0.0, 1.0)).sum(1)
+    torch.testing.assert_close(kl, expected)
+
+
+def test_a_killed_training_goes_on_as_if_nothing_had_happened(tmp_path, digits):
+    state = tmp_path / "state.safetensors"
+    command = [sys.executable, "-c", SCRIPT, str(state)]
+    with subprocess.Popen([*command, "0.5"], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().strip() == "1"
+        process.stdout.readline()
+        time.sleep(0.1)
+        os.kill(process.pid, signal.SIGKILL)
+    out = subprocess.run([*command, "0"], capture_output=True, text=True, check=True).stdout.split()
+    assert out[0] in ("3", "2")  # epoch 2 was on disk, or was just being written
+    assert out[-1] == "4"
+
+    straight = vae.train(digits, RECIPE, tmp_path / "straight.safetensors").model
+    resumed = vae.train(digits, RECIPE, state, resume=True).model  # nothing is left to do
+    for a, b in zip(straight.parameters(), resumed.parameters(), strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_a_checkpoint_of_another_recipe_is_refused(tmp_path, digits):
+    vae.train(digits[:200], vae.VAERecipe(hidden=16, epochs=1), tmp_path / "c")
+    with pytest.raises(CheckpointError, match="without --resume"):
+        vae.train(digits[:200], RECIPE, tmp_path / "c", resume=True)
+
+
+def test_train_command_writes_weights_and_card(csbench, tmp_path, full_data):
+    done = csbench("train", "mean", "--dataset", "fashion-mnist", "-o", tmp_path / "w")
+    assert done.returncode == 0, done.stderr
+    assert {p.name for p in (tmp_path / "w").iterdir()} == {
+        "mean-fashion-mnist.safetensors",
+        "mean-fashion-mnist.json",
+    }
+    stopped = csbench("train", "vae", "-o", tmp_path / "w", "--minutes", "0.001", "--epochs", "2")
+    assert stopped.returncode == 0, stopped.stderr
+    assert "--resume" in stopped.stdout
+    done = csbench("train", "vae", "-o", tmp_path / "w", "--epochs", "2", "--resume")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "w" / "vae-mnist.json").is_file()
+    assert not (tmp_path / "w" / "vae-mnist.checkpoint.safetensors").exists()
+
+
+def test_train_command_refuses_what_it_does_not_know(csbench):
+    assert "there is vae, mean" in csbench("train", "gan").stderr
+    assert csbench("train", "vae", "--dataset", "mnits").returncode == 2
