@@ -36,7 +36,7 @@ def test_bad_suite_files_name_the_field(tmp_path, old, new, message):
     path = tmp_path / "bad.toml"
     assert old in TINY_SUITE
     path.write_text(TINY_SUITE.replace(old, new))
-    with pytest.raises(UsageError, match="bad.toml") as caught:
+    with pytest.raises(UsageError, match=r"bad\.toml") as caught:
         load_suite(str(path))
     assert message in str(caught.value)
 
