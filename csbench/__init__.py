@@ -28,6 +28,7 @@ HOME = {
     "load_suite": "csbench.suites",
     "stream": "csbench.seeding",
 }
+MODULES = ("metrics", "operators")
 __all__ = [
     "CsbenchError",
     "Dataset",
@@ -64,8 +65,10 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    if name in HOME:
-        import importlib
+    import importlib
 
+    if name in MODULES:
+        return importlib.import_module(f"csbench.{name}")
+    if name in HOME:
         return getattr(importlib.import_module(HOME[name]), name)
     raise AttributeError(f"module 'csbench' has no attribute {name!r}")

@@ -19,9 +19,9 @@ HEADER = """\
 
 Reconstruction error is the mean squared error per pixel on [0, 1], **times 1000**, over all images and draws of A, with
 its 95% interval (bootstrap over images) in brackets. Bold marks the best at an m and everything that cannot be told
-apart from it (the 95% interval of the paired difference holds zero). Methods are ranked by the geometric mean of their
-errors over all m of the suite; methods that cannot be told apart from the first of their group share its rank, marked
-with "=". Every method has seen the same y.
+apart from it (the 95% interval of the paired difference holds zero). Methods are ranked by the column "all m", the
+geometric mean of their errors over all m of the suite; methods that cannot be told apart from the first of their group
+share its rank, marked with "=". Every method has seen the same y.
 """
 
 
@@ -56,11 +56,12 @@ def render_suite(table: Standings, digest: str | None = None) -> str:
     if digest:
         caption += f" Results {digest}."
     marks = _marks(table)
-    headers = ["rank", "method", *(f"m = {m}" for m in suite.m), *_needed_header(table), "s / image", "notes"]
+    headers = ["rank", "method", "all m", *(f"m = {m}" for m in suite.m), *_needed_header(table), "s / image", "notes"]
     body = [
         [
             marks[row.method],
             row.method,
+            _estimate(row.score) if row.score else "-",
             *(_cell(row, m) for m in suite.m),
             *([_needed(row, table)] if table.reference_error is not None else []),
             _seconds(row),
@@ -76,7 +77,7 @@ def terminal_table(table: Standings) -> Table:
     """The section of one suite for a terminal: no intervals, best in bold."""
     suite = table.suite
     grid = Table(title=f"{suite.name}: reconstruction error x 1000 (mean squared error per pixel on [0, 1])")
-    for header in ("rank", "method", *(f"m={m}" for m in suite.m), "s/image", "notes"):
+    for header in ("rank", "method", "all m", *(f"m={m}" for m in suite.m), "s/image", "notes"):
         grid.add_column(header, justify="left" if header in ("method", "notes") else "right")
     marks = _marks(table)
     for row in table.rows:
@@ -84,7 +85,14 @@ def terminal_table(table: Standings) -> Table:
         for m in suite.m:
             text = _thousandths(row.errors[m].value) if m in row.errors else "-"
             cells.append(f"[bold green]{text}[/]" if m in row.best else text)
-        grid.add_row(marks[row.method], row.method, *cells, _seconds(row), _notes(row))
+        grid.add_row(
+            marks[row.method],
+            row.method,
+            _thousandths(row.score.value) if row.score else "-",
+            *cells,
+            _seconds(row),
+            _notes(row),
+        )
     return grid
 
 
@@ -97,9 +105,12 @@ def _marks(table: Standings) -> dict[str, str]:
 def _cell(row: Standing, m: int) -> str:
     if m not in row.errors:
         return "-"
-    e = row.errors[m]
-    value = f"**{_thousandths(e.value)}**" if m in row.best else _thousandths(e.value)
-    return f"{value} [{_thousandths(e.low)}, {_thousandths(e.high)}]"
+    return _estimate(row.errors[m], bold=m in row.best)
+
+
+def _estimate(error: Estimate, bold: bool = False) -> str:
+    value = f"**{_thousandths(error.value)}**" if bold else _thousandths(error.value)
+    return f"{value} [{_thousandths(error.low)}, {_thousandths(error.high)}]"
 
 
 def _needed_header(table: Standings) -> list[str]:

@@ -29,6 +29,7 @@ class Standing:
     Attributes:
         rank: 1 for the best; methods that cannot be told apart from the best of their group share its rank. None for a
             method with holes, which is never ranked by the rest of its cells.
+        score: geometric mean over m of the error, which ranks; None for a method with holes.
         errors: m to the mean squared error over images and draws; only of complete m.
         best: the m at which the method is the best or cannot be told apart from it.
         needed: measurements to reach `Standings.reference_error`; infinite where it never does.
@@ -39,7 +40,7 @@ class Standing:
 
     method: str
     rank: int | None
-    score: float
+    score: Estimate | None
     errors: dict[int, Estimate]
     best: frozenset[int]
     needed: Estimate | None
@@ -122,7 +123,7 @@ def standings(frame: pd.DataFrame, suite: Suite) -> Standings:
             Standing(
                 method=name,
                 rank=ranks.get(name),
-                score=float(stats.log_score(means[name])),
+                score=_score(means[name], samples[name]) if name in complete else None,
                 errors=errors,
                 best=frozenset(best[name]),
                 needed=_needed(grid, means[name], samples[name], reference) if name in complete else None,
@@ -156,6 +157,11 @@ def saving(frame: pd.DataFrame, suite: Suite, method: str, against: str, at: int
     samples = np.array([factor(w @ ours, w @ theirs) for w in weights])
     low, high = stats.interval(samples)
     return float(ours[:, column].mean()), Estimate(factor(ours.mean(0), theirs.mean(0)), float(low), float(high))
+
+
+def _score(mean: np.ndarray, samples: np.ndarray) -> Estimate:
+    low, high = stats.interval(10 ** stats.log_score(samples))
+    return Estimate(float(10 ** stats.log_score(mean)), float(low), float(high))
 
 
 def _reference(suite: Suite, means: dict[str, np.ndarray]) -> tuple[float | None, str | None]:

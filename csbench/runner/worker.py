@@ -7,6 +7,7 @@ import io
 import pickle
 import resource
 import signal
+import sys
 import time
 import traceback
 from dataclasses import dataclass, field
@@ -115,4 +116,4 @@ def _peak_memory_mb() -> float:
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) / 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 1024)
