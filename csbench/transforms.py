@@ -71,14 +71,17 @@ class Wavelet2:
         image_shape: (c, h, w).
         wavelet: an orthogonal wavelet of PyWavelets.
         level: decompositions; None takes as many as halve both sides exactly, for only those keep the transform
-            orthonormal (two for 28x28).
+            orthonormal, and no more than PyWavelets advises for the length of the filter (two for db4 on 28x28).
     """
 
     def __init__(self, image_shape: tuple[int, int, int], wavelet: str = "db4", level: int | None = None):
         _, h, w = image_shape
         self.image_shape = image_shape
         self.wavelet = wavelet
-        self.level = level if level is not None else min(_factors_of_two(h), _factors_of_two(w))
+        if level is None:
+            advised = pywt.dwt_max_level(min(h, w), pywt.Wavelet(wavelet).dec_len)
+            level = min(advised, _factors_of_two(h), _factors_of_two(w))
+        self.level = level
 
     def __call__(self, x: Tensor) -> Tensor:
         c, h, w = self.image_shape

@@ -10,7 +10,8 @@ from csbench.operators import from_matrix
 from csbench.registry import entries
 
 METHODS = list(entries("methods"))
-FAST = {"csgm-vae": {"restarts": 2, "steps": 30}, "csgm-vae-noreg": {"restarts": 2, "steps": 30}}
+SHORT = {"restarts": 2, "steps": 80, "learning_rate": 0.1}
+FAST = {"csgm-vae": SHORT, "csgm-vae-noreg": SHORT}
 
 
 def make(name: str, dataset: str = "mnist"):

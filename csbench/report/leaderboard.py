@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from rich.console import Group
 from rich.table import Table
 from tabulate import tabulate
 
@@ -73,27 +74,33 @@ def render_suite(table: Standings, digest: str | None = None) -> str:
     return f"## {suite.name} (version {suite.version})\n\n{caption}\n\n{grid}\n"
 
 
-def terminal_table(table: Standings) -> Table:
-    """The section of one suite for a terminal: no intervals, best in bold."""
+def terminal_table(table: Standings, width: int) -> Group:
+    """The section of one suite for a terminal of `width` columns: no intervals, best in bold, notes below.
+
+    Where not every m fits, evenly spaced ones are shown, the first and the last among them.
+    """
     suite = table.suite
-    grid = Table(title=f"{suite.name}: reconstruction error x 1000 (mean squared error per pixel on [0, 1])")
-    for header in ("rank", "method", "all m", *(f"m={m}" for m in suite.m), "s/image", "notes"):
-        grid.add_column(header, justify="left" if header in ("method", "notes") else "right")
+    fixed = 1 + sum(3 + content for content in (4, max(len(row.method) for row in table.rows), 5, 7))
+    shown = _evenly_spaced(suite.m, max(2, (width - fixed) // 8))  # a column is 5 wide and has 3 of frame
+    grid = Table(title=f"{suite.name}: mean squared error per pixel x 1000")
+    for header in ("rank", "method", "all m", *(f"m={m}" for m in shown), "s/image"):
+        grid.add_column(header, justify="left" if header == "method" else "right", no_wrap=True)
     marks = _marks(table)
     for row in table.rows:
-        cells = []
-        for m in suite.m:
-            text = _thousandths(row.errors[m].value) if m in row.errors else "-"
-            cells.append(f"[bold green]{text}[/]" if m in row.best else text)
-        grid.add_row(
-            marks[row.method],
-            row.method,
-            _thousandths(row.score.value) if row.score else "-",
-            *cells,
-            _seconds(row),
-            _notes(row),
-        )
-    return grid
+        score = _thousandths(row.score.value) if row.score else "-"
+        cells = [_thousandths(row.errors[m].value) if m in row.errors else "-" for m in shown]
+        cells = [f"[bold green]{cell}[/]" if m in row.best else cell for m, cell in zip(shown, cells, strict=True)]
+        grid.add_row(marks[row.method], row.method, score, *cells, _seconds(row))
+    notes = [f"{row.method}: {_notes(row)}" for row in table.rows if _notes(row)]
+    if len(shown) < len(suite.m):
+        notes.append(f"shown are {len(shown)} of {len(suite.m)} m; a wider terminal, or the leaderboard file, has all")
+    return Group(grid, *notes)
+
+
+def _evenly_spaced(m: tuple[int, ...], count: int) -> list[int]:
+    if count >= len(m):
+        return list(m)
+    return [m[round(i * (len(m) - 1) / (count - 1))] for i in range(count)]
 
 
 def _marks(table: Standings) -> dict[str, str]:

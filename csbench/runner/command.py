@@ -74,7 +74,7 @@ def run_suite(
     out = Console()
     frame = load_results(part.name, results)
     if len(frame):
-        out.print(terminal_table(standings(frame, whole if whole.name == part.name else part)))
+        out.print(terminal_table(standings(frame, whole if whole.name == part.name else part), out.width))
     out.print(f"{len(todo)} cells run, {len(todo) - failures} ok, in {seconds:.0f} s with {jobs} workers. Files:")
     for path in files:
         out.print(f"  {path}", soft_wrap=True, highlight=False)
