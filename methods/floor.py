@@ -17,8 +17,8 @@ from csbench.priors import checkpoint
 class Zeros(Method):
     """The black image, whatever was measured."""
 
-    def recover(self, given: Measurement, rng: torch.Generator) -> Tensor:
-        return torch.zeros(given.batch, given.n, dtype=given.y.dtype, device=given.y.device)
+    def recover(self, given: Measurement, rng: torch.Generator) -> Recovery:
+        return _constant(torch.zeros(given.n), given)
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,11 @@ class Mean(Method):
 
     prior: str = "mean-{dataset}"
 
-    def recover(self, given: Measurement, rng: torch.Generator) -> Tensor:
-        mean = checkpoint.load(self.prior)[0]["mean"].to(given.y)
+    def recover(self, given: Measurement, rng: torch.Generator) -> Recovery:
+        mean = checkpoint.load(self.prior)[0]["mean"]
         if len(mean) != given.n:
             raise NotApplicable(f"{self.prior} has {len(mean)} pixels, the problem has n = {given.n}")
-        return mean.expand(given.batch, -1).clone()
+        return _constant(mean, given)
 
     def data_files(self) -> tuple[Path, ...]:
         return (checkpoint.weights_path(self.prior),)
@@ -58,3 +58,9 @@ class MinNorm(Method):
         if self.clip:
             x_hat = x_hat.clamp(0, 1)
         return Recovery(x_hat.to(given.y.dtype), {"residual": residual})
+
+
+def _constant(image: Tensor, given: Measurement) -> Recovery:
+    """The same image, shape [n], for every measurement."""
+    x_hat = image.to(given.y).expand(given.batch, -1).clone()
+    return Recovery(x_hat, {"residual": (given.A(x_hat) - given.y).norm(dim=1)})

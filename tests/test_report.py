@@ -182,7 +182,7 @@ def test_curves_are_drawn(tmp_path, suffix):
     assert path.read_bytes() == first, "the same rows give the same picture"
     if suffix == ".svg":
         text = first.decode()
-        assert all(label in text for label in ("good", "lasso", "csgm_vae", "number of measurements"))
+        assert all(label in text for label in ("good", "lasso", "csgm_vae, published", "number of measurements"))
 
 
 def test_bad_plots_are_refused(tmp_path):

@@ -91,7 +91,7 @@ def plot(
         for i, reference in enumerate(references or []):
             positive = {m: e for m, e in reference.errors.items() if e > 0}
             axes.plot(list(positive), list(positive.values()), color="0.35", ls=":", marker="x+12"[i % 4], ms=5, lw=1)
-            ends.append((list(positive.values())[-1], reference.label, "0.35"))
+            ends.append((list(positive.values())[-1], f"{reference.label}, published", "0.35"))
         axes.set_xscale("log")
         axes.set_yscale("log")
         axes.set_xticks(table.suite.m, [str(m) for m in table.suite.m])
