@@ -72,7 +72,6 @@ def run(
 
     Example: csbench run mnist-gaussian --methods lasso-dct,csgm-vae --m 25,50 --draws 1
     """
-    from csbench.runner.command import run_suite
     from csbench.suites import load_suite
 
     if jobs is not None and jobs < 1:
@@ -81,6 +80,9 @@ def run(
         raise UsageError(f"--timeout is a number of seconds above 0, not {timeout:g}")
     whole = load_suite(suite)
     part = whole.narrowed(_integers("--m", m), images, draws, _names(methods))
+
+    from csbench.runner.command import run_suite  # imports torch, so only once the call is known to be right
+
     sys.exit(run_suite(whole, part, results, jobs, timeout, fresh, as_json))
 
 
