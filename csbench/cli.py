@@ -88,7 +88,11 @@ def run(
 
 @app.command()
 def status(
-    suite: SuiteName, methods: Methods = None, results: Results = Path("results"), as_json: AsJson = False
+    suite: SuiteName,
+    methods: Methods = None,
+    check: Annotated[bool, typer.Option("--check", help="Exit with 1 unless all is fresh or not applicable.")] = False,
+    results: Results = Path("results"),
+    as_json: AsJson = False,
 ) -> None:
     """Show what of a suite is fresh, stale, missing, failed or not applicable.
 
@@ -105,6 +109,9 @@ def status(
         _print_table(
             f"Cells of {suite}", ["method", *columns], [[n, *(str(c[k]) for k in columns)] for n, c in table.items()]
         )
+    open_cells = sum(count[state] for count in table.values() for state in ("stale", "missing", "failed"))
+    if check and open_cells:
+        raise CsbenchError(f"{open_cells} cells of {suite} are not fresh; run `csbench run {suite}`")
 
 
 @app.command("list")
@@ -217,7 +224,7 @@ def tune(
     methods: Annotated[str, typer.Option(help="Methods with a penalty.", metavar="NAME,...")] = (
         "lasso-pixel,lasso-dct,lasso-wavelet"
     ),
-    images: Annotated[int, typer.Option(help="Validation images.")] = 50,
+    images: Annotated[int, typer.Option(min=1, max=500, help="Validation images.")] = 50,
 ) -> None:
     """Choose penalties on validation images, and store them in methods/tuned.json.
 
@@ -249,7 +256,7 @@ def train(
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint of a stopped training.")] = False,
     minutes: Annotated[float | None, typer.Option(help="Stop after this time; --resume goes on.")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Instead of the recipe's.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.")] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder; default: methods/weights.")] = None,
 ) -> None:
     """Train a prior; writes weights and their card.

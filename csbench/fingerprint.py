@@ -15,17 +15,16 @@ import sys
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import csbench
 from csbench.method import Method
 
 
-def fingerprint(method: Method, *names: Any) -> str:
-    """Hash of the method's class, parameters, code and data files, and of `names` (JSON values)."""
+def fingerprint(method: Method) -> str:
+    """Hash of the method's class, parameters, code and data files."""
     digest = hashlib.sha256()
     cls = type(method)
-    digest.update(json.dumps([cls.__module__, cls.__qualname__, method.params(), *names], sort_keys=True).encode())
+    digest.update(json.dumps([cls.__module__, cls.__qualname__, method.params()], sort_keys=True).encode())
     for module in sorted(_reachable(cls.__module__)):
         digest.update(_code_hash(module).encode())
     for path in method.data_files():
@@ -75,6 +74,12 @@ def _code_hash(module: str) -> str:
     return hashlib.sha256(ast.unparse(tree).encode()).hexdigest()  # ast.dump differs between versions of Python
 
 
+def _package(module: str) -> str:
+    """The package that a module's relative imports start from."""
+    path = _source(module)
+    return module if path is not None and path.name == "__init__.py" else module.rpartition(".")[0]
+
+
 def _imports(module: str) -> Iterator[str]:
     """Modules that a module imports.
 
@@ -86,6 +91,7 @@ def _imports(module: str) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module == "csbench":
             yield from (csbench.HOME.get(alias.name, f"csbench.{alias.name}") for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = importlib.util.resolve_name("." * node.level + (node.module or ""), _package(module))
+            yield base
+            yield from (f"{base}.{alias.name}" for alias in node.names)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SCHEMA_VERSION = 1
-STATUSES = ("ok", "failed", "timeout", "out_of_memory", "diverged", "skipped", "not_applicable")
+STATUSES = ("ok", "not_applicable", "skipped", "diverged", "out_of_memory", "timeout", "failed")  # from good to bad
 METRICS = ("mse", "relative_l2", "psnr", "ssim", "measurement_error")
 DIAGNOSTIC = "diag_"
 
@@ -131,12 +131,27 @@ def read_file(path: Path, suite: Suite | None = None) -> pa.Table:
             raise ResultsError(f"{path}: holds rows of {column} {', '.join(map(repr, sorted(values)))}")
     if strange := set(table["status"].to_pylist()) - set(STATUSES):
         raise ResultsError(f"{path}: unknown status {sorted(map(str, strange))[0]!r}")
-    if suite is not None and (versions := set(table["suite_version"].to_pylist()) - {suite.version}):
+    if suite is not None:
+        _check_suite(path, table, suite)
+    return table
+
+
+def _check_suite(path: Path, table: pa.Table, suite: Suite) -> None:
+    """Rows must be of the suite's version and of its problem, each image once per m and draw."""
+    if versions := set(table["suite_version"].to_pylist()) - {suite.version}:
         raise ResultsError(
             f"{path}: rows of version {', '.join(map(str, sorted(versions)))} of suite {suite.name}, which is now at "
             f"version {suite.version}; delete the file and run the suite again"
         )
-    return table
+    for column in ("dataset", "operator", "noise_norm"):
+        if others := set(table[column].to_pylist()) - {getattr(suite, column)}:
+            raise ResultsError(
+                f"{path}: rows with {column} = {', '.join(map(str, sorted(others)))}, but suite {suite.name} has "
+                f"{getattr(suite, column)}; a changed suite needs a new version: raise it and delete the file"
+            )
+    rows = list(zip(*(table[column].to_pylist() for column in ("m", "draw", "image")), strict=True))
+    if len(set(rows)) < len(rows):
+        raise ResultsError(f"{path}: an image stands there twice for one m and draw; delete the file and run again")
 
 
 def write_file(path: Path, table: pa.Table, provenance: Mapping[str, Any]) -> None:
@@ -225,13 +240,18 @@ class Journal:
         """Remember what is known of a run."""
         self._db.execute("INSERT OR REPLACE INTO run VALUES (?, ?)", (run_id, json.dumps(provenance, sort_keys=True)))
 
+    def end_run(self, run_id: str) -> None:
+        """Forget a run whose cells are all in Parquet; runs beside it keep theirs."""
+        self._db.execute("DELETE FROM run WHERE id = ?", (run_id,))
+
     def commit(self, table: pa.Table) -> None:
         """Add one finished cell; when this returns it is on disk."""
         first = table.slice(0, 1).to_pylist()[0]
         sink = io.BytesIO()
         with pa.ipc.new_stream(sink, table.schema) as writer:
             writer.write_table(table)
-        values = (first["key"], first["fingerprint"], first["suite"], first["method"], first["status"], sink.getvalue())
+        status = worst(table["status"].to_pylist())
+        values = (first["key"], first["fingerprint"], first["suite"], first["method"], status, sink.getvalue())
         try:
             self._db.execute("INSERT OR REPLACE INTO cell VALUES (?, ?, ?, ?, ?, ?)", values)
         except sqlite3.OperationalError as error:
@@ -267,7 +287,6 @@ class Journal:
                 write_file(path, pa.concat_tables(tables, promote_options="default"), known)
                 written.append(path)
             self._db.execute("DELETE FROM cell")
-            self._db.execute("DELETE FROM run")
         return written
 
     @contextlib.contextmanager
@@ -290,8 +309,15 @@ def published_cells(results: Path, suite: Suite) -> Iterator[tuple[CellId, str]]
     for path in sorted((results / f"suite={suite.name}").glob("method=*.parquet")):
         table = read_file(path, suite)
         columns = (table[name].to_pylist() for name in ("key", "fingerprint", "status"))
-        for key, fingerprint, status in set(zip(*columns, strict=True)):
-            yield CellId(key, fingerprint), status
+        cells: dict[CellId, set[str]] = {}
+        for key, fingerprint, status in zip(*columns, strict=True):
+            cells.setdefault(CellId(key, fingerprint), set()).add(status)
+        yield from ((cell_id, worst(statuses)) for cell_id, statuses in cells.items())
+
+
+def worst(statuses: Iterable[str]) -> str:
+    """The status of a cell from those of its images: ok only where all are."""
+    return max(statuses, key=STATUSES.index)
 
 
 def _coordinates(tables: Iterable[pa.Table]) -> set[tuple]:

@@ -12,6 +12,7 @@ import io
 import lzma
 import os
 import struct
+import zlib
 from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar
@@ -36,7 +37,7 @@ def read_idx(path: Path, md5: str | None = None) -> np.ndarray:
     """
     try:
         raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: cannot be read ({error}); delete it and get it again") from error
     if md5 is not None and (found := hashlib.md5(raw, usedforsecurity=False).hexdigest()) != md5:
         raise DataError(f"{path}: MD5 of the decompressed file is {found}, the official one is {md5}; get it again")

@@ -28,13 +28,11 @@ class _Lasso(PathMethod):
         alpha: the penalty. None: `bind` takes the one that `csbench tune` found on validation images for this dataset,
             operator family and noise; without one, the universal threshold noise_std sqrt(2 log n) (Donoho and
             Johnstone 1994), or alpha_max / 1000 where there is no noise.
-        m_alpha: instead of alpha, the product m alpha: a penalty that is constant where A has entries N(0, 1).
         clip: whether x_hat is clipped to [0, 1].
         tol: relative duality gap above which an image is flagged as not converged.
     """
 
     alpha: float | None = None
-    m_alpha: float | None = None
     clip: bool = True
     tol: float = 1e-6
 
@@ -44,7 +42,7 @@ class _Lasso(PathMethod):
 
     def bind(self, dataset: str, operator: str, noise_norm: float) -> Self:
         bound = super().bind(dataset, operator, noise_norm)
-        if self.alpha is None and self.m_alpha is None:
+        if self.alpha is None:
             return replace(bound, alpha=lookup(self.name, dataset, operator, noise_norm))
         return bound
 
@@ -65,8 +63,6 @@ class _Lasso(PathMethod):
         """alpha for this problem, by the rule that the field `alpha` states."""
         if self.alpha is not None:
             return self.alpha
-        if self.m_alpha is not None:
-            return self.m_alpha / given.m
         if given.noise_std > 0:
             return given.noise_std * math.sqrt(2 * math.log(given.n))
         psi = self.basis(given.image_shape)
@@ -103,6 +99,7 @@ class LassoWavelet(_Lasso):
         return Wavelet2(image_shape, self.wavelet)
 
 
-# The untuned setting of Bora et al. 2017: 0.1 in 1/2 ||y' - A' Psi^T theta||^2 + 0.1 ||theta||_1, where A' has entries
-# N(0, 1). Here A = A' / sqrt(m) and y = y' / sqrt(m), so dividing by m gives alpha = 0.1 / m.
-configurations = {"lasso-dct-paper": LassoDCT(m_alpha=0.1)}
+# The untuned setting of Bora et al. 2017: 0.1 in 1/2 ||y - A Psi^T theta||^2 + alpha ||theta||_1 with entries of A from
+# N(0, 1/m), as here. Their code says the same in other units: scikit-learn minimises 1/(2m) ||y' - A' Psi^T theta||^2 +
+# 0.1 ||theta||_1, where A' = sqrt(m) A has entries N(0, 1) and y' = sqrt(m) y, and the factor m cancels.
+configurations = {"lasso-dct-paper": LassoDCT(alpha=0.1)}

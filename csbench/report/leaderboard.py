@@ -35,15 +35,17 @@ def render(results: Path, suites: list[str]) -> str:
     """The Markdown page: a pure function of the results files of these suites.
 
     Raises:
+        UnknownName: no such suite.
         ResultsError: a file cannot be trusted.
     """
     parts = [HEADER]
     for name in suites:
-        frame = load_results(name, results)
+        suite = load_suite(name)
+        frame = load_results(suite.name, results)
         if len(frame):
-            parts.append(render_suite(standings(frame, load_suite(name)), _digest(results, name)))
+            parts.append(render_suite(standings(frame, suite), _digest(results, suite.name)))
         else:
-            parts.append(f"## {name}\n\nNot run yet: `csbench run {name}`.\n")
+            parts.append(f"## {suite.name}\n\nNot run yet: `csbench run {name}`.\n")
     return "\n".join(parts)
 
 

@@ -62,19 +62,21 @@ def run_suite(
             failures, interrupted = 0, True
         finally:
             written = journal.compact()
+            journal.end_run(run_id)
     if interrupted:
         console.print(f"interrupted; what is finished is kept. Go on with: csbench {' '.join(sys.argv[1:])}")
         return INTERRUPTED
     bad = sum(state != "fresh" and state != "not_applicable" for _, state in _states(part, results))
-    files = [*written, *_report(whole if whole.name == part.name else part, results)]
+    board = whole if whole.name == part.name else part  # the leaderboard is of all m and draws
+    files = [*written, *_report(board, results)]
     seconds = time.monotonic() - started
     if as_json:
-        print(json.dumps(_summary(part, results, files, seconds), indent=2))
+        print(json.dumps(_summary(part, board, results, files, seconds), indent=2))
         return 1 if bad else 0
     out = Console()
     frame = load_results(part.name, results)
     if len(frame):
-        out.print(terminal_table(standings(frame, whole if whole.name == part.name else part), out.width))
+        out.print(terminal_table(standings(frame, board), out.width))
     out.print(f"{len(todo)} cells run, {len(todo) - failures} ok, in {seconds:.0f} s with {jobs} workers. Files:")
     for path in files:
         out.print(f"  {path}", soft_wrap=True, highlight=False)
@@ -128,13 +130,13 @@ def _report(suite: Suite, results: Path) -> list[Path]:
     return files
 
 
-def _summary(suite: Suite, results: Path, files: list[Path], seconds: float) -> dict[str, Any]:
-    table = standings(load_results(suite.name, results), suite)
+def _summary(part: Suite, board: Suite, results: Path, files: list[Path], seconds: float) -> dict[str, Any]:
+    table = standings(load_results(board.name, results), board)
     return {
-        "suite": suite.name,
+        "suite": board.name,
         "seconds": round(seconds, 1),
         "files": [str(path) for path in files],
-        "states": suite_states(suite, results),
+        "states": suite_states(part, results),
         "methods": [
             {"method": r.method, "rank": r.rank, "mse": {str(m): e.value for m, e in r.errors.items()}}
             for r in table.rows

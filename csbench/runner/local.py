@@ -17,6 +17,8 @@ from csbench.runner.plan import Cell
 from csbench.runner.worker import Outcome, pack, solve, start_worker
 from csbench.seeding import seed_of
 
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+
 
 def default_jobs() -> int:
     """The processors that this process may use."""
@@ -36,6 +38,7 @@ def run_cells(
         timeout: seconds that a cell may take before its worker is killed.
     """
     torch.set_num_threads(1)  # the parent simulates and scores beside its workers
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))  # workers inherit it, and libraries read it as they load
     queue = iter(cells)
     simulated: dict[Problem, tuple[Measurement, Truth]] = {}
     pool = ProcessPool(jobs, initializer=start_worker, context=multiprocessing.get_context("spawn"))

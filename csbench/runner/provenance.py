@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import csbench
 from csbench import __version__
 from csbench.machine import cpu_model
 
@@ -18,11 +19,17 @@ PACKAGES = ("torch", "numpy", "scipy", "numba", "PyWavelets", "pyarrow")
 
 
 def collect(jobs: int) -> dict[str, Any]:
-    """Commit and dirty flag, versions, processor, system, command and start; no path and no user name."""
+    """Commit and dirty flag, versions, processor, system, command and start; paths in the command lose their folders.
+
+    Commit and dirty are None where csbench does not run from a checkout of its own. New files count as dirty.
+    """
+    checkout = _git("rev-parse", "--show-toplevel")
+    own = checkout is not None and Path(checkout).resolve() == Path(csbench.__file__).resolve().parent.parent
+    changes = _git("status", "--porcelain", "--", "csbench", "methods", "datasets", cwd=checkout) if own else None
     return {
         "csbench": __version__,
-        "commit": _git("rev-parse", "HEAD"),
-        "dirty": bool(_git("status", "--porcelain", "--untracked-files=no")),
+        "commit": _git("rev-parse", "HEAD") if own else None,
+        "dirty": None if changes is None else bool(changes),
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},
         "cpu": cpu_model(),
@@ -30,16 +37,21 @@ def collect(jobs: int) -> dict[str, Any]:
         "memory_gb": _memory_gb(),
         "os": f"{platform.system()} {platform.release()}",
         "jobs": jobs,
-        "command": " ".join(["csbench", *sys.argv[1:]]),
+        "command": " ".join(["csbench", *(Path(word).name if os.sep in word else word for word in sys.argv[1:])]),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
 
-def _git(*arguments: str) -> str | None:
-    """Git's answer about the checkout that csbench runs from; None where it is no checkout."""
+def _git(*arguments: str, cwd: str | Path | None = None) -> str | None:
+    """Git's answer about the checkout that this file is in; None where it is in none."""
     try:
         done = subprocess.run(
-            ["git", *arguments], cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10, check=True
+            ["git", *arguments],
+            cwd=cwd or Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
         )
     except (OSError, subprocess.SubprocessError):
         return None

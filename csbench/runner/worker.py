@@ -60,7 +60,7 @@ def pack(method: Method, given: Measurement, seed: int) -> bytes:
 
 
 def solve(task: bytes) -> Outcome:
-    """Run one packed task; every exception becomes an outcome."""
+    """Run one packed task; every exception, SystemExit included, becomes an outcome."""
     try:
         method, given, seed = pickle.loads(task)
         torch.manual_seed(seed)  # for methods that draw from the global generator against the rules
@@ -86,7 +86,9 @@ def solve(task: bytes) -> Outcome:
         return Outcome("not_applicable", str(error))
     except MemoryError as error:
         return Outcome("out_of_memory", f"MemoryError: {error}")
-    except Exception:
+    except BaseException as error:  # sys.exit() in a method ends its cell, not the run
+        if isinstance(error, RuntimeError) and "can't allocate memory" in str(error):  # torch's way to say it
+            return Outcome("out_of_memory", str(error)[-REASON_LENGTH:])
         return Outcome("failed", traceback.format_exc()[-REASON_LENGTH:])
 
 

@@ -71,9 +71,9 @@ class Suite:
                 raise UnknownName("method", name, known)
         suite = replace(
             self,
-            m=tuple(sorted(m)) or self.m,
+            m=tuple(sorted(set(m))) or self.m,
             draws=draws or self.draws,
-            methods=methods or self.methods or tuple(known),
+            methods=tuple(dict.fromkeys(methods)) or self.methods or tuple(known),
         )
         if images is None or images == self.images:
             return suite
@@ -133,6 +133,8 @@ def parse_suite(table: dict[str, Any], path: Path) -> Suite:
         raise UsageError(f"{path}: field 'noise_norm' must be 0 or more, got {table['noise_norm']}")
     if table["reference_m"] not in m:
         raise UsageError(f"{path}: field 'reference_m' must be one of m = {_listed(m)}, got {table['reference_m']}")
+    if path.parent.resolve() != FOLDER and table["name"] in suite_names():
+        raise UsageError(f"{path}: field 'name': {table['name']!r} is a suite of csbench; take another name")
     if "~" in table["name"] or "/" in table["name"]:
         raise UsageError(f"{path}: field 'name' must not contain '~' or '/', got {table['name']!r}")
     for field, kind in (("dataset", "datasets"), ("operator", "operators")):
