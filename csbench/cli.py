@@ -212,9 +212,14 @@ def saving(
         if not len(frame) or name not in set(frame["method"]):
             raise UsageError(f"no results of {name!r} on {suite} in {results}/; run `csbench run {suite}`")
     error, factor = measure(frame, definition, method, against, at)
+    first, last = definition.m[0] / at, definition.m[-1] / at
+
+    def show(times: float) -> str:
+        return f"more than {last:.2f}" if times > last else f"at most {first:.2f}" if times <= first else f"{times:.2f}"
+
     print(
-        f"{method} reaches {error:.4g} at m = {at}; {against} needs {factor.value:.2f} times as many measurements "
-        f"(95% interval {factor.low:.2f} to {factor.high:.2f})"
+        f"{method} reaches {error:.4g} at m = {at}; {against} needs {show(factor.value)} times as many measurements "
+        f"(95% interval {show(factor.low)} to {show(factor.high)})"
     )
 
 
@@ -233,6 +238,7 @@ def tune(
     from csbench import tuned
     from csbench.files import write_atomically
     from csbench.progress import progress_bar
+    from csbench.registry import get_method
     from csbench.runner.tuning import tune as tune_method
     from csbench.suites import load_suite
 
@@ -246,6 +252,11 @@ def tune(
             table[entry] = outcome.entry() | {"command": f"csbench tune {suite}"}
             write_atomically(tuned.PATH, (json.dumps(dict(sorted(table.items())), indent=2) + "\n").encode())
             print(f"{entry}: alpha = {outcome.alpha:g}")
+            bound = get_method(name)().bind(definition.dataset, definition.operator, definition.noise_norm)
+            if bound.params().get("alpha") != outcome.alpha:
+                print(
+                    f"note: {name} does not use it; its `bind` must look it up (see CONTRIBUTING.md)", file=sys.stderr
+                )
     print(f"wrote {tuned.PATH.name}")
 
 

@@ -26,6 +26,13 @@ def interval(samples: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.n
     return low, high
 
 
+def censored_interval(samples: np.ndarray, level: float = 0.95) -> tuple[float, float]:
+    """Percentile interval of samples that may be infinite; its ends are samples, nothing is interpolated."""
+    tail = (1 - level) / 2
+    low, high = np.quantile(samples, [tail, 1 - tail], method="nearest")
+    return float(low), float(high)
+
+
 def includes_zero(samples: np.ndarray) -> np.ndarray:
     """Whether the 95% interval of a difference holds zero: the two cannot be told apart."""
     low, high = interval(samples)

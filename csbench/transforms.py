@@ -79,7 +79,7 @@ class Wavelet2:
         self.image_shape = image_shape
         self.wavelet = wavelet
         if level is None:
-            advised = pywt.dwt_max_level(min(h, w), pywt.Wavelet(wavelet).dec_len)
+            advised = pywt.dwt_max_level(min(h, w), pywt.Wavelet(wavelet).dec_len)  # type: ignore[attr-defined]
             level = min(advised, _factors_of_two(h), _factors_of_two(w))
         self.level = level
 

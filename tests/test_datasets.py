@@ -92,6 +92,11 @@ def test_truncated_gzip_and_wrong_digest_are_named(tmp_path):
     path.write_bytes(gzip.compress(good)[:-6])
     with pytest.raises(DataError, match=r"labels\.gz: cannot be read"):
         read_idx(path)
+    damaged = bytearray(gzip.compress(good * 50))
+    damaged[15] ^= 0xFF
+    path.write_bytes(bytes(damaged))
+    with pytest.raises(DataError, match=r"labels\.gz: cannot be read"):
+        read_idx(path)
     path.write_bytes(gzip.compress(good))
     assert read_idx(path).tolist() == [97, 98]
     with pytest.raises(DataError, match="the official one is 0123"):

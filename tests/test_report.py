@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from csbench import load_results, load_suite
-from csbench.errors import UsageError
+from csbench.errors import ResultsError, UsageError
 from csbench.report.curves import plot, read_reference
 from csbench.report.leaderboard import published_suites, render, render_suite
 from csbench.report.standings import saving, standings
@@ -25,7 +25,8 @@ def frame(**methods) -> pd.DataFrame:
         ok = not isinstance(value, str)
         rows.append(
             {"method": name.replace("_", "-"), "m": m, "draw": draw, "image": image, "status": "ok" if ok else value,
-             "mse": value if ok else np.nan, "seconds_per_image": 0.5, "fingerprint": "f", "diag_converged": 1.0}
+             "mse": value if ok else np.nan, "seconds_per_image": 0.5, "fingerprint": "f", "diag_converged": 1.0,
+             "y_sha256": f"{m}-{draw}-{image}"}
         )  # fmt: skip
     return pd.DataFrame([row for row in rows if row["status"] != "absent"])
 
@@ -117,6 +118,21 @@ def test_saving_factor():
     assert factor.low == pytest.approx(factor.high)
 
 
+def test_saving_needs_whole_curves_and_may_be_unbounded():
+    rows = frame(good=good, lasso=lambda m, d, i: 1.0, holey=lambda m, d, i: "failed" if m == 100 else good(m, d, i))
+    _, factor = saving(rows, SUITE, "good", "lasso", 10)
+    assert (factor.value, factor.low, factor.high) == (float("inf"),) * 3
+    with pytest.raises(ResultsError, match="holey has holes on toy"):
+        saving(rows, SUITE, "good", "holey", 10)
+
+
+def test_methods_that_saw_different_y_are_never_compared():
+    rows = frame(good=good, lasso=bad)
+    rows.loc[(rows["method"] == "good") & (rows["m"] == 100) & (rows["image"] == 5), "y_sha256"] = "other"
+    with pytest.raises(ResultsError, match="different y for image 5 at m = 100, draw 0"):
+        standings(rows, SUITE)
+
+
 def test_leaderboard_is_a_pure_function_of_the_files():
     results = ROOT / "results"
     assert render(results, published_suites()) == render(results, published_suites())
@@ -171,6 +187,11 @@ def test_the_papers_saving_is_there():
 REFERENCE = ROOT / "docs" / "reference" / "mnist_gaussian_published.csv"
 
 
+def test_perfect_recovery_is_drawn_too(tmp_path):
+    plot(standings(frame(perfect=lambda m, d, i: 0.0, good=good), SUITE), tmp_path / "x.png")
+    assert (tmp_path / "x.png").is_file()
+
+
 @pytest.mark.parametrize("suffix", [".svg", ".png", ".pdf"])
 def test_curves_are_drawn(tmp_path, suffix):
     path = tmp_path / f"curve{suffix}"
@@ -191,5 +212,9 @@ def test_bad_plots_are_refused(tmp_path):
         plot(table, Path("x.gif"))
     with pytest.raises(UsageError, match="no results of 'other'"):
         plot(table, tmp_path / "x.png", ["other"])
+    with pytest.raises(UsageError, match="no curve to draw yet"):
+        plot(standings(frame(good=lambda m, d, i: "failed" if m == 100 else 1.0), SUITE), tmp_path / "x.png")
+    with pytest.raises(UsageError, match="for example --columns lasso_pixel"):
+        read_reference(REFERENCE, [])
     with pytest.raises(UsageError, match="no column 'none'; there is m, lasso_pixel"):
         read_reference(REFERENCE, ["none"])

@@ -1,5 +1,6 @@
 """The runner against methods that misbehave, and against being stopped: with real processes and real signals."""
 
+import json
 import os
 import signal
 import sqlite3
@@ -72,6 +73,12 @@ class Exits(Method):
         os._exit(7)
 
 @dataclass(frozen=True)
+class CallsSysExit(Method):
+    """Is a script at heart."""
+    def recover(self, given, rng):
+        raise SystemExit(0)
+
+@dataclass(frozen=True)
 class Hangs(Method):
     """Never ends."""
     def recover(self, given, rng):
@@ -113,11 +120,11 @@ def results(tmp_path: Path) -> pd.DataFrame:
 
 
 def test_every_fault_becomes_rows_and_the_run_goes_on(csbench, tmp_path, tiny_suite, faulty):
-    names = "raises,one-nan,wrong-shape,wrong-dtype,wrong-diagnostic,segfaults,exits,hangs,picky,zeros"
+    names = "raises,one-nan,wrong-shape,wrong-dtype,wrong-diagnostic,segfaults,exits,calls-sys-exit,hangs,picky,zeros"
     done = csbench("run", tiny_suite, "--methods", names, "--timeout", "3", "--jobs", "2")
     assert done.returncode == 1, done.stderr
     frame = results(tmp_path)
-    assert len(frame) == 10 * 2 * 3, "one row for each method, m and image, whatever happened"
+    assert len(frame) == 11 * 2 * 3, "one row for each method, m and image, whatever happened"
 
     def row(method: str, m: int = 25, image: int = 0) -> pd.Series:
         return frame[(frame["method"] == method) & (frame["m"] == m)].iloc[image]
@@ -129,6 +136,7 @@ def test_every_fault_becomes_rows_and_the_run_goes_on(csbench, tmp_path, tiny_su
         "wrong-diagnostic": ("failed", "diagnostic 'iterations' must be a tensor of shape [batch] = (3,), got int"),
         "segfaults": ("failed", "SIGSEGV"),
         "exits": ("failed", "exit code 7"),
+        "calls-sys-exit": ("failed", "SystemExit: 0"),
         "hangs": ("timeout", "took longer than 3 s"),
         "picky": ("not_applicable", "only on Sundays"),
     }
@@ -144,6 +152,11 @@ def test_every_fault_becomes_rows_and_the_run_goes_on(csbench, tmp_path, tiny_su
 
     status = csbench("status", tiny_suite, "--methods", names, "--json")
     assert '"failed": 1' in status.stdout
+    states = json.loads(status.stdout)
+    assert states["one-nan"]["failed"] == 2, "one bad image makes a cell that is not ok"
+    assert states["zeros"]["fresh"] == 2
+    assert csbench("status", tiny_suite, "--methods", "zeros,picky", "--check").returncode == 0
+    assert csbench("status", tiny_suite, "--methods", "zeros,raises", "--check").returncode == 1
     again = csbench("run", tiny_suite, "--methods", "picky,zeros")
     assert again.returncode == 0, "what does not apply is no failure"
     assert "0 cells run" in again.stdout
@@ -263,3 +276,19 @@ def test_provenance_is_stored_and_names_no_path(csbench, tmp_path, tiny_suite):
     assert run["command"] == "csbench run quick --methods zeros --images 2"
     assert run["packages"]["torch"].startswith("2.")
     assert str(tmp_path) not in str(run)
+
+
+def test_a_fingerprint_follows_relative_imports(tmp_path, monkeypatch):
+    from csbench import fingerprint
+
+    package = tmp_path / "relative_plugin"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "helper.py").write_text("LEVEL = 0.5\n")
+    (package / "grey.py").write_text("from csbench import Method\nfrom .helper import LEVEL\nfrom . import other\n")
+    (package / "other.py").write_text("import csbench.transforms\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    found = fingerprint._reachable("relative_plugin.grey")
+    expected = {"relative_plugin.helper", "relative_plugin.other", "csbench.transforms", "csbench.method"}
+    assert expected <= found
+    assert "csbench.store" not in found

@@ -70,6 +70,11 @@ def metadata(version: int) -> dict[str, str]:
         (lambda t: t.append_column("extra", pa.array([1.0] * len(t))), "unknown column 'extra'"),
         (lambda t: t.set_column(4, "m", pa.array(["25"] * len(t))), "column 'm' is string, the schema says int32"),
         (lambda t: t.set_column(1, "suite_version", pa.array([2] * len(t), pa.int32())), "rows of version 2"),
+        (
+            lambda t: t.set_column(5, "noise_norm", pa.array([0.2] * len(t))),
+            "noise_norm = 0.2, but suite",
+        ),
+        (lambda t: pa.concat_tables([t, t]), "an image stands there twice"),
         (lambda t: t.set_column(7, "method", pa.array(["ones"] * len(t))), "holds rows of method 'ones'"),
         (lambda t: t.set_column(0, "suite", pa.array(["quick"] * len(t))), "holds rows of suite 'quick'"),
         (lambda t: t.set_column(11, "status", pa.array(["fine"] * len(t))), "unknown status 'fine'"),

@@ -28,6 +28,7 @@ def test_the_published_suites_are_those_of_the_paper():
         ('operator = "gaussian"', 'operator = "gauss"', "'operator': unknown operator 'gauss'"),
         ("reference_m = 25", "reference_m = 26", "'reference_m' must be one of m = 10, 25"),
         ('name = "tiny"', 'name = "a/b"', "'name' must not contain"),
+        ('name = "tiny"', 'name = "quick"', "'quick' is a suite of csbench; take another name"),
         ("version = 1", "versoin = 1", "unknown field 'versoin'"),
         ("version = 1", "version = ", "not valid TOML"),
     ],
@@ -54,6 +55,8 @@ def test_narrowing():
     assert (part.name, part.m, part.draws, part.methods) == ("mnist-gaussian", (25, 50), 2, ("zeros",))
     fewer = suite.narrowed(images=10)
     assert (fewer.name, fewer.published) == ("mnist-gaussian~images=10", False)
+    twice = suite.narrowed(m=(25, 25), methods=("zeros", "zeros"))
+    assert (twice.m, twice.methods) == ((25,), ("zeros",))
     assert suite.narrowed(images=100).name == "mnist-gaussian"
     for wrong, message in [
         ({"m": (26,)}, "not 26"),

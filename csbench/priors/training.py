@@ -38,6 +38,11 @@ class TrainingJob:
     def name(self) -> str:
         return f"{self.family}-{self.dataset.name}"
 
+    def command(self) -> str:
+        """What makes these weights again on one machine."""
+        options = f" --epochs {self.epochs}" if self.epochs else ""
+        return f"csbench train {self.family} --dataset {self.dataset.name}{options}"
+
     def recipe(self) -> vae.VAERecipe:
         return replace(vae.VAERecipe(), epochs=self.epochs) if self.epochs else vae.VAERecipe()
 
@@ -55,12 +60,12 @@ def train(job: TrainingJob, report: Callable[[vae.Progress], None] = lambda prog
     card = {
         "family": job.family,
         "dataset": job.dataset.name,
-        "split": f"all {len(images)} official training images",
+        "split": f"all {len(images)} training images",
         "measurements": "none: trained on clean images",
         "licence": f"weights: MIT; training images: {job.dataset.licence}",
         "hardware": checkpoint.hardware(x.device),
         "versions": {"csbench": __version__, "torch": torch.__version__},
-        "command": f"csbench train {job.family} --dataset {job.dataset.name}",
+        "command": job.command(),
     }
     if job.family == "mean":
         mean = x.double().mean(0)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from csbench import stats
 from csbench.errors import UsageError
 from csbench.report.standings import Standings
 
@@ -45,7 +46,13 @@ def read_reference(path: Path, columns: list[str]) -> list[Reference]:
     for column in ("m", *columns):
         if not rows or column not in rows[0]:
             raise UsageError(f"{path}: no column {column!r}; there is {', '.join(rows[0]) if rows else 'nothing'}")
-    return [Reference(column, {int(r["m"]): float(r[column]) for r in rows}) for column in columns]
+    if not columns:
+        example = next(name for name in rows[0] if name != "m")
+        raise UsageError(f"{path}: say which columns to draw, for example --columns {example}")
+    try:
+        return [Reference(column, {int(r["m"]): float(r[column]) for r in rows}) for column in columns]
+    except ValueError as error:
+        raise UsageError(f"{path}: a cell is not a number ({error})") from error
 
 
 def plot(
@@ -67,6 +74,10 @@ def plot(
         raise UsageError(
             f"no results of {missing[0]!r} on {table.suite.name}; there are {', '.join(sorted(available))}"
         )
+    if not available:
+        raise UsageError(
+            f"{table.suite.name}: no method is complete at two m or more, so there is no curve to draw yet"
+        )
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -80,18 +91,18 @@ def plot(
             errors, i = available[name].errors, styles[name]
             m = np.array(list(errors))
             colour = COLOURS[i % len(COLOURS)]
-            axes.fill_between(
-                m, [e.low for e in errors.values()], [e.high for e in errors.values()], color=colour, alpha=0.18, lw=0
-            )
-            values = [e.value for e in errors.values()]
+            values, lows, highs = np.maximum([(e.value, e.low, e.high) for e in errors.values()], stats.FLOOR).T
+            axes.fill_between(m, lows, highs, color=colour, alpha=0.18, lw=0)
             axes.plot(
                 m, values, color=colour, ls=DASHES[i % len(DASHES)], marker=MARKERS[i % len(MARKERS)], ms=3.5, lw=1.4
             )
             ends.append((values[-1], name, colour))
         for i, reference in enumerate(references or []):
-            positive = {m: e for m, e in reference.errors.items() if e > 0}
-            axes.plot(list(positive), list(positive.values()), color="0.35", ls=":", marker="x+12"[i % 4], ms=5, lw=1)
-            ends.append((list(positive.values())[-1], f"{reference.label}, published", "0.35"))
+            positive = {m: e for m, e in reference.errors.items() if e > 0}  # 0.0000 is only below what was printed
+            if positive:
+                m, values = list(positive), list(positive.values())
+                axes.plot(m, values, color="0.35", ls=":", marker="x+12"[i % 4], ms=5, lw=1)
+                ends.append((values[-1], f"{reference.label}, published", "0.35"))
         axes.set_xscale("log")
         axes.set_yscale("log")
         axes.set_xticks(table.suite.m, [str(m) for m in table.suite.m])

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from csbench import stats
+from csbench.errors import ResultsError
 from csbench.suites import Suite
 
 
@@ -67,6 +68,16 @@ class Standings:
     reference_method: str | None
 
 
+def _check_paired(frame: pd.DataFrame, suite: Suite) -> None:
+    seen: dict[tuple[int, int, int], str] = {}
+    for m, draw, image, y in zip(frame["m"], frame["draw"], frame["image"], frame["y_sha256"], strict=True):
+        if seen.setdefault((m, draw, image), y) != y:
+            raise ResultsError(
+                f"suite {suite.name}: methods were given different y for image {image} at m = {m}, draw {draw}; "
+                "run those of the older version again"
+            )
+
+
 def errors_by_image(frame: pd.DataFrame, suite: Suite, method: str) -> np.ndarray:
     """Mean over draws of the squared error, shape [images, len(suite.m)]; NaN in the columns that are not complete."""
     rows = frame.loc[(frame["method"] == method) & (frame["status"] == "ok")]
@@ -80,7 +91,12 @@ def errors_by_image(frame: pd.DataFrame, suite: Suite, method: str) -> np.ndarra
 
 
 def standings(frame: pd.DataFrame, suite: Suite) -> Standings:
-    """The standings of a suite from its rows (as `load_results` gives them)."""
+    """The standings of a suite from its rows (as `load_results` gives them).
+
+    Raises:
+        ResultsError: two methods were given different measurements of an image, so they cannot be compared.
+    """
+    _check_paired(frame, suite)
     grid = np.array(suite.m, dtype=float)
     weights = stats.resampling_weights(suite.images)
     groups = {str(name): group for name, group in frame.groupby("method")}
@@ -110,6 +126,16 @@ def standings(frame: pd.DataFrame, suite: Suite) -> Standings:
                     best[name].add(m)
 
     reference, reference_method = _reference(suite, means)
+
+    def needed(name: str) -> Estimate | None:
+        """Each resample of the images has its own error of the reference method to reach."""
+        if reference is None or reference_method is None:
+            return None
+        goals = samples[reference_method][:, suite.m.index(suite.reference_m)]
+        draws = [stats.measurements_to_reach(grid, c, e) for c, e in zip(samples[name], goals, strict=True)]
+        low, high = stats.censored_interval(np.array(draws))
+        return Estimate(stats.measurements_to_reach(grid, means[name], reference), low, high)
+
     rows = []
     for name in order + [name for name in names if name not in complete]:
         own = groups[name]
@@ -126,7 +152,7 @@ def standings(frame: pd.DataFrame, suite: Suite) -> Standings:
                 score=_score(means[name], samples[name]) if name in complete else None,
                 errors=errors,
                 best=frozenset(best[name]),
-                needed=_needed(grid, means[name], samples[name], reference) if name in complete else None,
+                needed=needed(name) if name in complete else None,
                 seconds_per_image=float(ok["seconds_per_image"].to_numpy().mean()) if len(ok) else math.nan,
                 missing=len(suite.m) * suite.draws - len(set(zip(own["m"], own["draw"], strict=True))),
                 failed={s: n for s, n in sorted(counts.items()) if s not in ("ok", "not_applicable")},
@@ -144,19 +170,24 @@ def saving(frame: pd.DataFrame, suite: Suite, method: str, against: str, at: int
 
     Returns:
         the error, and m*(against) / at with its interval; the interval resamples images for both methods together and
-        takes the error of the resample.
+        takes the error of the resample. Infinite where `against` never gets there.
+
+    Raises:
+        ResultsError: one of the two has holes.
     """
     grid = np.array(suite.m, dtype=float)
     weights = stats.resampling_weights(suite.images)
     ours, theirs = (errors_by_image(frame, suite, name) for name in (method, against))
+    for name, errors in ((method, ours), (against, theirs)):
+        if len(errors) != suite.images or np.isnan(errors).any():
+            raise ResultsError(f"{name} has holes on {suite.name}; run `csbench run {suite.name} --methods {name}`")
     column = suite.m.index(at)
 
     def factor(own: np.ndarray, other: np.ndarray) -> float:
         return stats.measurements_to_reach(grid, other, own[column]) / at
 
-    samples = np.array([factor(w @ ours, w @ theirs) for w in weights])
-    low, high = stats.interval(samples)
-    return float(ours[:, column].mean()), Estimate(factor(ours.mean(0), theirs.mean(0)), float(low), float(high))
+    low, high = stats.censored_interval(np.array([factor(w @ ours, w @ theirs) for w in weights]))
+    return float(ours[:, column].mean()), Estimate(factor(ours.mean(0), theirs.mean(0)), low, high)
 
 
 def _score(mean: np.ndarray, samples: np.ndarray) -> Estimate:
@@ -172,11 +203,3 @@ def _reference(suite: Suite, means: dict[str, np.ndarray]) -> tuple[float | None
         return None, None
     name = min(lassos, key=lambda n: lassos[n])
     return float(lassos[name]), name
-
-
-def _needed(grid: np.ndarray, mean: np.ndarray, samples: np.ndarray, error: float | None) -> Estimate | None:
-    if error is None:
-        return None
-    draws = np.array([stats.measurements_to_reach(grid, curve, error) for curve in samples])
-    low, high = np.quantile(draws, [0.025, 0.975], method="nearest")  # infinity cannot be interpolated
-    return Estimate(stats.measurements_to_reach(grid, mean, error), float(low), float(high))

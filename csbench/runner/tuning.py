@@ -59,6 +59,8 @@ def tune(name: str, suite: Suite, images: int = IMAGES, report: Callable[[int], 
     method = get_method(name)()
     if not isinstance(method, PathMethod):
         raise UsageError(f"{name} cannot be tuned: it is not a PathMethod")
+    if type(method).name != name:
+        raise UsageError(f"{name} is a configuration of {type(method).name}; tuned penalties belong to classes")
     torch.set_num_threads(1)
     curves = []
     for m in suite.m:
