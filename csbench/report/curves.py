@@ -107,6 +107,7 @@ def plot(
         axes.set_yscale("log")
         axes.set_xticks(table.suite.m, [str(m) for m in table.suite.m])
         axes.minorticks_off()
+        axes.tick_params(axis="x", labelsize=7.5)
         axes.set_xlim(table.suite.m[0] * 0.9, table.suite.m[-1] * 1.1)
         axes.set_xlabel(f"number of measurements m (n = {_pixels(table)})")
         axes.set_ylabel("reconstruction error (MSE per pixel)")
