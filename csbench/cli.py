@@ -262,7 +262,7 @@ def tune(
 
 @app.command()
 def train(
-    prior: Annotated[str, typer.Argument(help="vae or mean.")],
+    prior: Annotated[str, typer.Argument(help="vae, pca or mean.")],
     dataset: Annotated[str, typer.Option(help="Name of a dataset.")] = "mnist",
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint of a stopped training.")] = False,

@@ -101,5 +101,5 @@ def test_train_command_writes_weights_and_card(csbench, tmp_path, full_data):
 
 
 def test_train_command_refuses_what_it_does_not_know(csbench):
-    assert "there is vae, mean" in csbench("train", "gan").stderr
+    assert "there is vae, pca, mean" in csbench("train", "gan").stderr
     assert csbench("train", "vae", "--dataset", "mnits").returncode == 2

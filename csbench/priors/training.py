@@ -12,9 +12,10 @@ import torch
 from csbench import __version__
 from csbench.dataset import Dataset
 from csbench.errors import UsageError
-from csbench.priors import checkpoint, vae
+from csbench.priors import checkpoint, pca, vae
 
-FAMILIES = ("vae", "mean")
+FAMILIES = ("vae", "pca", "mean")
+PCA_COMPONENTS = 1000  # or all, where images have fewer pixels
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,24 @@ def train(job: TrainingJob, report: Callable[[vae.Progress], None] = lambda prog
         validation = job.dataset.images("validation").signals(torch.float64)
         card |= {"quality": {"validation_mse": round((validation - mean.cpu()).square().mean().item(), 6)}}
         return checkpoint.save(job.folder, job.name, {"mean": mean.float()}, card)
+    if job.family == "pca":
+        return _fit_pca(job, x, card)
     return _train_vae(job, x, card, report)
+
+
+def _fit_pca(job: TrainingJob, x: torch.Tensor, card: dict) -> Path:
+    prior = pca.fit(x.cpu(), min(PCA_COMPONENTS, x.shape[1]))
+    tensors = {
+        "mean": prior.mean.float(),
+        "components": prior.components.half(),  # half the size; errors are the same to four digits
+        "variances": prior.variances.float(),
+        "residual": torch.tensor(prior.residual),
+    }
+    explained = (
+        prior.variances.sum() / (prior.variances.sum() + prior.residual * (x.shape[1] - len(prior.variances)))
+    ).item()
+    card |= {"quality": {"components": len(prior.variances), "variance_explained": round(explained, 6)}}
+    return checkpoint.save(job.folder, job.name, tensors, card)
 
 
 def _train_vae(job: TrainingJob, x: torch.Tensor, card: dict, report: Callable[[vae.Progress], None]) -> Path | None:
