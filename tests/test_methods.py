@@ -94,9 +94,9 @@ def test_documents_itself(name):
     assert "{dataset}" not in repr(method)
 
 
-@pytest.mark.parametrize("name", [n for n in METHODS if n.startswith(("csgm", "lasso"))])
+@pytest.mark.parametrize("name", [n for n in METHODS if n.startswith(("csgm", "lasso", "pca"))])
 def test_names_its_paper(name):
-    assert any(year in entries("methods")[name].doc for year in ("1996", "2006", "2017"))
+    assert any(year in entries("methods")[name].doc for year in ("1996", "1999", "2006", "2017"))
 
 
 def test_missing_weights_say_how_to_train(given):

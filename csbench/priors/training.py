@@ -86,9 +86,8 @@ def _fit_pca(job: TrainingJob, x: torch.Tensor, card: dict) -> Path:
         "variances": prior.variances.float(),
         "residual": torch.tensor(prior.residual),
     }
-    explained = (
-        prior.variances.sum() / (prior.variances.sum() + prior.residual * (x.shape[1] - len(prior.variances)))
-    ).item()
+    rest = prior.residual * (x.shape[1] - len(prior.variances))
+    explained = 1 - rest / (prior.variances.sum().item() + rest)
     card |= {"quality": {"components": len(prior.variances), "variance_explained": round(explained, 6)}}
     return checkpoint.save(job.folder, job.name, tensors, card)
 
