@@ -103,28 +103,15 @@ def standings(frame: pd.DataFrame, suite: Suite) -> Standings:
     names = sorted(groups)
     by_image = {name: errors_by_image(frame, suite, name) for name in names}
     means = {name: e.mean(0) for name, e in by_image.items()}
-    samples = {name: weights @ e if len(e) == suite.images else np.full((len(weights), len(grid)), np.nan)
-               for name, e in by_image.items()}  # fmt: skip
+    samples = {name: _resampled(e, weights) for name, e in by_image.items()}
     complete = [name for name in names if not np.isnan(means[name]).any()]
     order = sorted(complete, key=lambda name: stats.log_score(means[name]))
 
-    ranks: dict[str, int] = {}
-    leader = ""
-    for position, name in enumerate(order, start=1):
-        tied = position > 1 and stats.includes_zero(stats.log_score(samples[name]) - stats.log_score(samples[leader]))
-        if not tied:
-            leader = name
-        ranks[name] = ranks[leader] if tied else position
-
-    best: dict[str, set[int]] = {name: set() for name in names}
+    ranks = _ranks({name: stats.log_score(samples[name]) for name in order})
+    best = {name: set() for name in names}
     for column, m in enumerate(suite.m):
-        there = [name for name in names if not np.isnan(means[name][column])]
-        if there:
-            first = min(there, key=lambda name: means[name][column])
-            for name in there:
-                if name == first or stats.includes_zero(samples[name][:, column] - samples[first][:, column]):
-                    best[name].add(m)
-
+        for name in _best_at(column, means, samples):
+            best[name].add(m)
     reference, reference_method = _reference(suite, means)
 
     def needed(name: str) -> Estimate | None:
@@ -188,6 +175,35 @@ def saving(frame: pd.DataFrame, suite: Suite, method: str, against: str, at: int
 
     low, high = stats.censored_interval(np.array([factor(w @ ours, w @ theirs) for w in weights]))
     return float(ours[:, column].mean()), Estimate(factor(ours.mean(0), theirs.mean(0)), low, high)
+
+
+def _resampled(errors: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """The curve of each resample of the images, shape [resamples, len(m)]; NaN where an image has no error at all."""
+    if len(errors) != weights.shape[1]:
+        return np.full((len(weights), errors.shape[1]), np.nan)
+    return weights @ errors
+
+
+def _ranks(scores: dict[str, np.ndarray]) -> dict[str, int]:
+    """Ranks of methods in order, best first; who cannot be told apart from the leader of a group shares its rank."""
+    ranks: dict[str, int] = {}
+    leader = ""
+    for position, (name, samples) in enumerate(scores.items(), start=1):
+        if leader and stats.includes_zero(samples - scores[leader]):
+            ranks[name] = ranks[leader]
+        else:
+            ranks[name], leader = position, name
+    return ranks
+
+
+def _best_at(column: int, means: dict[str, np.ndarray], samples: dict[str, np.ndarray]) -> list[str]:
+    """The method with the smallest error at one m, and those that cannot be told apart from it."""
+    complete = [name for name, mean in means.items() if not np.isnan(mean[column])]
+    if not complete:
+        return []
+    first = min(complete, key=lambda name: means[name][column])
+    difference = {name: samples[name][:, column] - samples[first][:, column] for name in complete}
+    return [name for name in complete if name == first or stats.includes_zero(difference[name])]
 
 
 def _score(mean: np.ndarray, samples: np.ndarray) -> Estimate:
