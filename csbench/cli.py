@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from csbench.errors import CsbenchError, UsageError
+
+if TYPE_CHECKING:
+    from csbench.suites import Suite
 
 app = typer.Typer(
     help="How well does a recovery method get x back from y = A x + noise, when m << n?\n\n"
@@ -55,6 +58,18 @@ def _integers(option: str, text: str | None) -> tuple[int, ...]:
         raise UsageError(f"{option} takes integers separated by commas, got {text!r}") from None
 
 
+def _loadable(suite: Suite, asked_for: str | None) -> tuple[Suite, list[str]]:
+    """Leaves out methods that cannot be loaded, and says so; those that were asked for by name stay, and fail."""
+    from csbench.runner.plan import without_broken
+
+    if asked_for:
+        return suite, []
+    suite, broken = without_broken(suite)
+    for message in broken:
+        print(f"csbench: {message}", file=sys.stderr)
+    return suite, broken
+
+
 @app.command()
 def run(
     suite: SuiteName,
@@ -83,7 +98,9 @@ def run(
 
     from csbench.runner.command import run_suite  # imports torch, so only once the call is known to be right
 
-    sys.exit(run_suite(whole, part, results, jobs, timeout, fresh, as_json))
+    part, broken = _loadable(part, methods)
+    code = run_suite(whole, part, results, jobs, timeout, fresh, as_json)
+    sys.exit(code or bool(broken))
 
 
 @app.command()
@@ -101,11 +118,12 @@ def status(
     from csbench.runner.command import suite_states
     from csbench.suites import load_suite
 
-    table = suite_states(load_suite(suite).narrowed(methods=_names(methods)), results)
+    part, _ = _loadable(load_suite(suite).narrowed(methods=_names(methods)), methods)
+    table = suite_states(part, results)
     if as_json:
         print(json.dumps(table, indent=2))
     else:
-        columns = list(next(iter(table.values())))
+        columns = list(next(iter(table.values()), {}))
         _print_table(
             f"Cells of {suite}", ["method", *columns], [[n, *(str(c[k]) for k in columns)] for n, c in table.items()]
         )

@@ -131,11 +131,18 @@ def test_an_entry_point_without_its_module_is_named(csbench, install_plugin):
     assert "'gone', which is not installed" in done.stderr
 
 
-def test_a_plugin_that_cannot_be_imported_is_named(csbench, install_plugin, tiny_suite):
+def test_a_plugin_that_cannot_be_imported_is_named(csbench, install_plugin, tiny_suite, tmp_path):
     install_plugin("needy", "import no_such_module\n" + PLUGIN)
     done = csbench("run", tiny_suite, "--methods", "half-grey")
     assert done.returncode == 2
-    assert "needy.py: cannot be imported: ModuleNotFoundError: No module named 'no_such_module'" in done.stderr
+    message = "needy.py: cannot be imported: ModuleNotFoundError: No module named 'no_such_module'"
+    assert message in done.stderr
+
+    tiny_suite.write_text(tiny_suite.read_text() + 'methods = ["zeros", "half-grey"]\n')
+    done = csbench("run", tiny_suite)
+    assert done.returncode == 1, "what was not asked for by name costs only itself"
+    assert f"half-grey is left out: {tmp_path / 'plugins' / message}" in done.stderr
+    assert "2 cells run, 2 ok" in done.stdout
 
 
 def test_nothing_imports_against_the_current():

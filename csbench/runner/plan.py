@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
-from csbench.errors import MissingWeights
+from csbench.errors import MissingWeights, UsageError
 from csbench.fingerprint import fingerprint
 from csbench.method import Method
 from csbench.problem import Problem
@@ -33,6 +33,17 @@ class Cell:
     method_name: str
     method: Method
     id: CellId
+
+
+def without_broken(suite: Suite) -> tuple[Suite, list[str]]:
+    """The suite without the methods that cannot be loaded, and what is wrong with each of these."""
+    broken = {}
+    for name in suite.methods:
+        try:
+            get_method(name)()
+        except (UsageError, TypeError) as error:  # TypeError: abstract, or a field without default
+            broken[name] = f"{name} is left out: {error}"
+    return replace(suite, methods=tuple(name for name in suite.methods if name not in broken)), list(broken.values())
 
 
 def make_cells(suite: Suite) -> list[Cell]:
