@@ -160,7 +160,6 @@ def write_file(path: Path, table: pa.Table, provenance: Mapping[str, Any]) -> No
     Args:
         provenance: run id to what is known of that run; only runs that rows name are kept.
     """
-
     table = _in_schema_order(table).sort_by(ORDER)
     runs = {run: provenance.get(run, {}) for run in sorted(set(table["run_id"].to_pylist()))}
     metadata = {

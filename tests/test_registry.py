@@ -53,7 +53,7 @@ def test_what_is_listed_is_what_is_imported():
         assert get_dataset(name).name == name
 
 
-def test_the_issue_of_the_day_is_registered():
+def test_the_methods_of_the_first_suites_are_registered():
     expected = {"zeros", "mean", "min-norm", "lasso-pixel", "lasso-dct", "lasso-wavelet", "lasso-dct-paper", "csgm-vae"}
     assert expected | {"csgm-vae-noreg"} <= entries("methods").keys()
     assert {"gaussian", "rademacher", "random-pixel-mask", "identity"} <= entries("operators").keys()
