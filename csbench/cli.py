@@ -285,7 +285,11 @@ def train(
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint of a stopped training.")] = False,
     minutes: Annotated[float | None, typer.Option(help="Stop after this time; --resume goes on.")] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Of a VAE, instead of the recipe's.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Of a GAN, instead of the recipe's.")] = None,
+    bf16: Annotated[
+        bool | None, typer.Option(help="Convolutions in bfloat16; default: where the processor is fast at it.")
+    ] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder; default: methods/weights.")] = None,
 ) -> None:
     """Train a prior; writes weights and their card.
@@ -303,12 +307,12 @@ def train(
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise UsageError("--device cuda: torch sees no GPU; use --device cpu")
     folder = output or checkpoint.weights_folders()[0]
-    job = TrainingJob(prior, get_dataset(dataset), folder, device, epochs, minutes, resume)
+    job = TrainingJob(prior, get_dataset(dataset), folder, device, epochs, steps, minutes, resume, bf16)
     with progress_bar("{task.fields[note]}") as progress:
         task = progress.add_task(f"{prior} on {dataset}", total=None, note="")
         path = start(
             job,
-            lambda p: progress.update(task, completed=p.epoch, total=p.epochs, note=f"ELBO {p.elbo:.1f} nats"),
+            lambda p: progress.update(task, completed=p.done, total=p.total, note=p.note),
         )
     if path is None:
         print("time is up; the checkpoint is kept. Go on with the same command and --resume")

@@ -21,7 +21,7 @@ class Images:
 
     Attributes:
         ids: int64, shape [batch]; position in the official file that the image comes from.
-        pixels: uint8, shape [batch, c, h, w].
+        pixels: uint8, or float32 in [0, 1], shape [batch, c, h, w].
         labels: int64, shape [batch]; the class, or -1 where there is none.
     """
 
@@ -30,8 +30,10 @@ class Images:
     labels: np.ndarray
 
     def __post_init__(self) -> None:
-        if self.pixels.dtype != np.uint8 or self.pixels.ndim != 4:
-            raise UsageError(f"pixels are uint8 [batch, c, h, w], got {self.pixels.dtype} {self.pixels.shape}")
+        if self.pixels.dtype not in (np.uint8, np.float32) or self.pixels.ndim != 4:
+            raise UsageError(
+                f"pixels are uint8 or float32 [batch, c, h, w], got {self.pixels.dtype} {self.pixels.shape}"
+            )
         if not len(self.ids) == len(self.pixels) == len(self.labels):
             raise UsageError(f"{len(self.ids)} ids, {len(self.pixels)} images and {len(self.labels)} labels")
 
@@ -43,18 +45,25 @@ class Images:
 
     def signals(self, dtype: torch.dtype = torch.float32) -> torch.Tensor:
         """The flattened images, shape [batch, n], range [0, 1]."""
-        return torch.from_numpy(self.pixels.reshape(len(self), -1).copy()).to(dtype) / 255
+        x = torch.from_numpy(self.pixels.reshape(len(self), -1).copy())
+        return x.to(dtype) / 255 if x.dtype == torch.uint8 else x.to(dtype)
 
 
 class Dataset(ABC):
     """Base class of the plug-ins in `datasets/`; registered under `name` (by default the class name in kebab case).
 
-    Class attributes: `image_shape`, (c, h, w), and `licence`, a short statement.
+    Class attributes: `image_shape`, (c, h, w); `licence`, a short statement; `mirrored`, whether the mirror image of a
+    training image is as good as the image, as for faces and not for digits; `restricted`, whether the licence forbids
+    commercial use and passing pictures on; `relative`, the dataset whose trained priors and tuned penalties serve this
+    one, where it has none of its own.
     """
 
     name: ClassVar[str]
     image_shape: ClassVar[tuple[int, int, int]]
     licence: ClassVar[str]
+    mirrored: ClassVar[bool] = False
+    restricted: ClassVar[bool] = False
+    relative: ClassVar[str | None] = None
 
     @property
     def n(self) -> int:
@@ -73,3 +82,12 @@ class Dataset(ABC):
             DataError: the full data is needed and neither in `$CSBENCH_DATA` nor to be downloaded.
         """
         return self.images("train")
+
+    def held_out_images(self) -> Images:
+        """All images that no prior is trained on, for the figures on cards; by default validation and test split."""
+        validation, test = self.images("validation"), self.images("test")
+        return Images(
+            np.concatenate([validation.ids, test.ids]),
+            np.concatenate([validation.pixels, test.pixels]),
+            np.concatenate([validation.labels, test.labels]),
+        )

@@ -15,6 +15,8 @@ from csbench.measurement import Measurement
 from csbench.registry import get_dataset, get_operator
 from csbench.seeding import stream
 
+BLOCK_ROWS = 1024  # of A in float64 at a time
+
 
 @dataclass(frozen=True)
 class Truth:
@@ -68,11 +70,15 @@ class Problem:
         A = get_operator(self.operator).draw(self.m, dataset.n, stream("operator", *where))
         m = A.shape[0]
         noise_std = self.noise_norm / m**0.5
-        exact = A.to(torch.float64)
-        y = torch.empty(len(x), m)
+        exact = torch.empty(len(x), m, dtype=torch.float64)
+        for rows, part in A.row_blocks(BLOCK_ROWS):
+            operator = part.to(torch.float64)
+            for i in range(len(x)):
+                exact[i, rows] = operator(x[i].double())
         for i, image in enumerate(chosen.ids.tolist()):
             noise = torch.randn(m, generator=stream("noise", *where, image), dtype=torch.float64)
-            y[i] = exact(x[i].double()) + noise_std * noise
+            exact[i] += noise_std * noise
+        y = exact.float()
         return Measurement(A, y, noise_std, dataset.image_shape), Truth(x, chosen.ids)
 
     def method_seed_names(self) -> tuple[str | int, ...]:

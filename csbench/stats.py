@@ -19,6 +19,17 @@ def resampling_weights(clusters: int) -> np.ndarray:
     return rng.multinomial(clusters, np.full(clusters, 1 / clusters), size=RESAMPLES) / clusters
 
 
+def weighted_means(weights: np.ndarray, errors: np.ndarray) -> np.ndarray:
+    """Curves of weighted images, shape [resamples, images] and [images, len(m)] -> [resamples, len(m)].
+
+    An image without an error at some m (NaN) has no weight there; where no image has one, the mean is NaN.
+    """
+    present = ~np.isnan(errors)
+    total = weights @ present
+    with np.errstate(invalid="ignore"):
+        return np.where(total > 0, weights @ np.where(present, errors, 0.0) / total, np.nan)
+
+
 def interval(samples: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
     """Percentile interval over the first axis."""
     tail = (1 - level) / 2

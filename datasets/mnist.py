@@ -72,6 +72,10 @@ class _IdxDataset(Dataset):
         """The 60,000 official training images; validation and test images come from the official test split."""
         return self.official("train")
 
+    def held_out_images(self) -> Images:
+        """The 10,000 official test images."""
+        return self.official("t10k")
+
     def official(self, split: str) -> Images:
         """A whole official split, "train" (60,000) or "t10k" (10,000), its files checked against their MD5."""
         pixels = self._read(f"{split}-images-idx3-ubyte")

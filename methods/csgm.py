@@ -1,4 +1,9 @@
-"""Compressed sensing using generative models (Bora, Jalal, Price, Dimakis 2017, arXiv 1703.03208)."""
+"""Compressed sensing using generative models (Bora, Jalal, Price, Dimakis 2017, arXiv 1703.03208).
+
+All minimise ||A G(z) - y||^2 + lmbd ||z||^2 over z for a trained generator G and return G(z). The paper draws A' with
+entries N(0, 1) and divides ||A' G(z) - y'||^2 by m, which is the same objective, so its lmbd is taken over as it stands
+where images are in [0, 1].
+"""
 
 from __future__ import annotations
 
@@ -11,40 +16,60 @@ from csbench.measurement import Measurement
 from csbench.method import Method, NotApplicable, Recovery
 from csbench.priors import checkpoint
 from csbench.priors.csgm import LatentSearch, search_latent
-from csbench.priors.generator import load_prior
+from csbench.priors.generator import Generator, load_prior
 
 
 @dataclass(frozen=True)
-class CsgmVAE(Method):
-    """CSGM in the range of a VAE's decoder, with the settings of Bora et al. 2017, section 5.1, for MNIST.
-
-    Minimises ||A G(z) - y||^2 + lmbd ||z||^2. The paper draws A' with entries N(0, 1) and divides ||A' G(z) - y'||^2 by
-    m, which is the same objective, so its lmbd = 0.1 is taken over as it stands.
+class _CSGM(Method):
+    """What the generators share; Adam (Kingma and Ba 2015) on all images and restarts at once.
 
     Attributes:
         prior: name of the weights; `csbench train vae --dataset D` makes `vae-D`.
         lmbd: weight of ||z||^2.
-        restarts: random starts per image; the one that ends with the smallest objective is returned.
+        restarts: starts per image; the one that ends with the smallest objective is returned.
         steps: steps of Adam from each start.
         learning_rate: Adam's.
+        bf16: whether all but the last steps compute in bfloat16; None: where the processor is fast at it. Rows tell
+            what was used.
     """
+
+    prior: str = ""
+    lmbd: float = 0.0
+    restarts: int = 1
+    steps: int = 1000
+    learning_rate: float = 0.01
+    bf16: bool | None = None
+
+    def recover(self, given: Measurement, rng: torch.Generator) -> Recovery:
+        fit = search_latent(self.generator(given), given.A, given.y, self.search(given), rng)
+        return Recovery(fit.x, fit.diagnostics)
+
+    def search(self, given: Measurement) -> LatentSearch:
+        """The settings for this problem."""
+        return LatentSearch(self.lmbd, self.restarts, self.steps, self.learning_rate, bf16=self.bf16)
+
+    def generator(self, given: Measurement) -> Generator:
+        """G, of as many pixels as the problem has.
+
+        Raises:
+            NotApplicable: it makes images of another size.
+        """
+        generator = load_prior(self.prior, given.y.dtype, str(given.y.device)).generator
+        if generator.n != given.n:
+            raise NotApplicable(f"{self.prior} makes images of {generator.n} pixels, the problem has n = {given.n}")
+        return generator
+
+    def data_files(self) -> tuple[Path, ...]:
+        return (checkpoint.weights_path(self.prior),)
+
+
+@dataclass(frozen=True)
+class CsgmVAE(_CSGM):
+    """CSGM in the range of a VAE's decoder, with the settings of Bora et al. 2017, section 5.1, for MNIST."""
 
     prior: str = "vae-{dataset}"
     lmbd: float = 0.1
     restarts: int = 10
-    steps: int = 1000
-    learning_rate: float = 0.01
-
-    def recover(self, given: Measurement, rng: torch.Generator) -> Recovery:
-        generator = load_prior(self.prior, given.y.dtype, str(given.y.device)).generator
-        if generator.n != given.n:
-            raise NotApplicable(f"{self.prior} makes images of {generator.n} pixels, the problem has n = {given.n}")
-        search = LatentSearch(self.lmbd, self.restarts, self.steps, self.learning_rate)
-        fit = search_latent(generator, generator.latent_dim, given.A, given.y, search, rng)
-        return Recovery(fit.x, fit.diagnostics)
-
-    def data_files(self) -> tuple[Path, ...]:
-        return (checkpoint.weights_path(self.prior),)
 
 
 configurations = {"csgm-vae-noreg": CsgmVAE(lmbd=0.0)}

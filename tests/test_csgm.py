@@ -19,7 +19,7 @@ def test_recovers_what_is_in_the_range(generator):
     z = torch.randn(6, 20, generator=stream("range"))
     x = generator(z)
     A = Gaussian.draw(100, 784, stream("A"))
-    fit = search_latent(generator, 20, A, A(x), LatentSearch(0.0, 5, 400, 0.05), stream("starts"))
+    fit = search_latent(generator, A, A(x), LatentSearch(0.0, 5, 400, 0.05), stream("starts"))
     assert (fit.x - x).square().mean(1).median() < 1e-4
     torch.testing.assert_close(generator(fit.z), fit.x)
 
@@ -28,7 +28,7 @@ def test_keeps_the_start_with_the_smallest_objective(generator):
     A = Gaussian.draw(20, 784, stream("A"))
     y = A(generator(torch.randn(4, 20, generator=stream("truth"))))
     search = LatentSearch(0.1, 3, 20, 0.05)
-    fit = search_latent(generator, 20, A, y, search, stream("starts"))
+    fit = search_latent(generator, A, y, search, stream("starts"))
     objective = (A(fit.x) - y).square().sum(1) + 0.1 * fit.z.square().sum(1)
     torch.testing.assert_close(fit.diagnostics["objective"], objective, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(fit.diagnostics["residual"], (A(fit.x) - y).norm(dim=1), rtol=1e-4, atol=1e-5)
@@ -52,7 +52,7 @@ def test_regularisation_shrinks_z(generator):
     A = Gaussian.draw(10, 784, stream("A"))
     y = A(generator(torch.randn(4, 20, generator=stream("truth"))))
     loose, tight = (
-        search_latent(generator, 20, A, y, LatentSearch(lmbd, 2, 100, 0.05), stream("starts")) for lmbd in (0.0, 10.0)
+        search_latent(generator, A, y, LatentSearch(lmbd, 2, 100, 0.05), stream("starts")) for lmbd in (0.0, 10.0)
     )
     assert tight.z.norm() < 0.5 * loose.z.norm()
 
@@ -60,7 +60,7 @@ def test_regularisation_shrinks_z(generator):
 def test_an_unfinished_search_is_flagged(generator):
     A = Gaussian.draw(100, 784, stream("A"))
     y = A(generator(torch.randn(4, 20, generator=stream("truth"))))
-    fit = search_latent(generator, 20, A, y, LatentSearch(0.0, 1, 20, 0.01), stream("starts"))
+    fit = search_latent(generator, A, y, LatentSearch(0.0, 1, 20, 0.01), stream("starts"))
     assert fit.diagnostics["converged"].sum() < 2  # of 4
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from typing import ClassVar, Self
 
 import torch
@@ -59,6 +60,13 @@ class LinearOperator(ABC):
         """The spectral norm, the largest singular value."""
         return torch.linalg.matrix_norm(self.matrix(), 2).item()
 
+    def row_blocks(self, rows: int) -> Iterator[tuple[slice, LinearOperator]]:
+        """The operator in parts of at most so many rows, for work in higher precision without a copy of all of it.
+
+        An operator that stores no matrix is its own only part.
+        """
+        yield slice(0, self.shape[0]), self
+
     @abstractmethod
     def to(self, dtype: torch.dtype | None = None, device: torch.device | str | None = None) -> Self:
         """The same operator in another dtype or on another device."""
@@ -96,6 +104,11 @@ class DenseMatrix(LinearOperator):
     def matrix(self) -> Tensor:
         """The matrix itself, not a copy, shape [m, n]."""
         return self._matrix
+
+    def row_blocks(self, rows: int) -> Iterator[tuple[slice, LinearOperator]]:
+        for start in range(0, self.shape[0], rows):
+            part = slice(start, min(start + rows, self.shape[0]))
+            yield part, DenseMatrix(self._matrix[part])
 
     def to(self, dtype: torch.dtype | None = None, device: torch.device | str | None = None) -> Self:
         moved = self._matrix.to(dtype=dtype or self.dtype, device=device or self.device)

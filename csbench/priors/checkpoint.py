@@ -17,6 +17,7 @@ from csbench.errors import CheckpointError, MissingWeights
 from csbench.files import write_atomically
 from csbench.machine import cpu_model
 
+FAMILIES = ("vae", "conv-vae", "dcgan", "wgan", "random-relu", "pca", "mean", "classifier")  # NAME is FAMILY-DATASET
 PACKAGED = Path(__file__).parent.parent / "methods" / "weights"
 
 
@@ -36,15 +37,15 @@ def weights_path(name: str) -> Path:
         path = folder / f"{name}.safetensors"
         if path.is_file():
             return path
-    family, _, dataset = name.partition("-")
+    family = next((f for f in FAMILIES if name.startswith(f"{f}-")), "FAMILY")
     raise MissingWeights(
         f"no weights called {name!r} in {', '.join(map(str, weights_folders()))}; "
-        f"train them with `csbench train {family} --dataset {dataset}`"
+        f"train them with `csbench train {family} --dataset {name.removeprefix(f'{family}-')}`"
     )
 
 
-def save(folder: Path, name: str, tensors: Mapping[str, torch.Tensor], card: Mapping[str, Any]) -> Path:
-    """Write weights and card; the card gets the name, the size and the sha256 of the weights file.
+def save(folder: Path, name: str, tensors: Mapping[str, torch.Tensor], about: Mapping[str, Any]) -> Path:
+    """Write weights and their card, `about`; it gets the name, the size and the sha256 of the weights file.
 
     Returns:
         the path of the weights file.
@@ -53,7 +54,7 @@ def save(folder: Path, name: str, tensors: Mapping[str, torch.Tensor], card: Map
     data = dump_tensors({key: value.detach().cpu().contiguous() for key, value in tensors.items()})
     path = folder / f"{name}.safetensors"
     write_atomically(path, data)
-    full = {"name": name, **card, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    full = {"name": name, **about, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
     write_atomically(path.with_suffix(".json"), (json.dumps(full, indent=2) + "\n").encode())
     return path
 
@@ -67,16 +68,27 @@ def load(name: str) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """
     path = weights_path(name)
     data = path.read_bytes()
-    try:
-        card = json.loads(path.with_suffix(".json").read_text())
-    except (OSError, json.JSONDecodeError) as error:
-        raise CheckpointError(f"{path.with_suffix('.json')}: the card cannot be read ({error})") from error
+    told = card(name)
     digest = hashlib.sha256(data).hexdigest()
-    if digest != card.get("sha256"):
+    if digest != told.get("sha256"):
         raise CheckpointError(
-            f"{path}: sha256 is {digest}, its card says {card.get('sha256')}; restore both files or train again"
+            f"{path}: sha256 is {digest}, its card says {told.get('sha256')}; restore both files or train again"
         )
-    return load_tensors(data), card
+    return load_tensors(data), told
+
+
+def card(name: str) -> dict[str, Any]:
+    """The card alone.
+
+    Raises:
+        MissingWeights: there are no weights.
+        CheckpointError: the card is missing or no JSON.
+    """
+    path = weights_path(name).with_suffix(".json")
+    try:
+        return json.loads(path.read_text())
+    except (OSError, json.JSONDecodeError) as error:
+        raise CheckpointError(f"{path}: the card cannot be read ({error})") from error
 
 
 def hardware(device: torch.device) -> str:

@@ -6,16 +6,23 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from csbench import __version__
-from csbench.dataset import Dataset
+from csbench.dataset import Dataset, Images
 from csbench.errors import UsageError
-from csbench.priors import checkpoint, pca, vae
+from csbench.pictures import tile, write_png
+from csbench.priors import checkpoint, classifier, gan, pca, vae
+from csbench.priors.generator import ReLUGenerator
+from csbench.priors.precision import fast_bf16
+from csbench.priors.state import Progress
+from csbench.seeding import stream
 
-FAMILIES = ("vae", "pca", "mean")
 PCA_COMPONENTS = 1000  # or all, where images have fewer pixels
+SECONDS_PER_GRID = 60
 
 
 @dataclass(frozen=True)
@@ -23,8 +30,9 @@ class TrainingJob:
     """One training: what, on which data, where to, and for how long.
 
     Attributes:
-        epochs: instead of the recipe's.
-        minutes: stop after the epoch in which this time runs out; `resume` goes on from there.
+        epochs, steps: instead of the recipe's; VAEs count epochs and GANs count steps.
+        minutes: stop when this time runs out; `resume` goes on from there.
+        bf16: networks of convolutions in bfloat16; None: where the processor is fast at it.
     """
 
     family: str
@@ -32,23 +40,35 @@ class TrainingJob:
     folder: Path
     device: str = "cpu"
     epochs: int | None = None
+    steps: int | None = None
     minutes: float | None = None
     resume: bool = False
+    bf16: bool | None = None
 
     @property
     def name(self) -> str:
         return f"{self.family}-{self.dataset.name}"
 
+    @property
+    def state(self) -> Path:
+        """The file for the state of the training."""
+        return self.folder / f"{self.name}.checkpoint.safetensors"
+
+    @property
+    def in_bf16(self) -> bool:
+        return fast_bf16(torch.device(self.device)) if self.bf16 is None else self.bf16
+
     def command(self) -> str:
         """What makes these weights again on one machine."""
-        options = f" --epochs {self.epochs}" if self.epochs else ""
-        return f"csbench train {self.family} --dataset {self.dataset.name}{options}"
-
-    def recipe(self) -> vae.VAERecipe:
-        return replace(vae.VAERecipe(), epochs=self.epochs) if self.epochs else vae.VAERecipe()
+        options = [f"--{name} {value}" for name in ("epochs", "steps") if (value := getattr(self, name))]
+        return " ".join(["csbench train", self.family, "--dataset", self.dataset.name, *options])
 
 
-def train(job: TrainingJob, report: Callable[[vae.Progress], None] = lambda progress: None) -> Path | None:
+Report = Callable[[Progress], None]
+Card = dict[str, Any]
+
+
+def train(job: TrainingJob, report: Report = lambda progress: None) -> Path | None:
     """Train, and write weights and card.
 
     Returns:
@@ -57,62 +77,188 @@ def train(job: TrainingJob, report: Callable[[vae.Progress], None] = lambda prog
     if job.family not in FAMILIES:
         raise UsageError(f"no prior is called {job.family!r}; there is {', '.join(FAMILIES)}")
     images = job.dataset.training_images()
-    x = images.signals().to(job.device)
     card = {
         "family": job.family,
         "dataset": job.dataset.name,
         "split": f"all {len(images)} training images",
         "measurements": "none: trained on clean images",
-        "licence": f"weights: MIT; training images: {job.dataset.licence}",
-        "hardware": checkpoint.hardware(x.device),
+        "licence": _licence(job.dataset),
+        "hardware": checkpoint.hardware(torch.device(job.device)),
         "versions": {"csbench": __version__, "torch": torch.__version__},
         "command": job.command(),
     }
-    if job.family == "mean":
-        mean = x.double().mean(0)
-        validation = job.dataset.images("validation").signals(torch.float64)
-        card |= {"quality": {"validation_mse": round((validation - mean.cpu()).square().mean().item(), 6)}}
-        return checkpoint.save(job.folder, job.name, {"mean": mean.float()}, card)
-    if job.family == "pca":
-        return _fit_pca(job, x, card)
-    return _train_vae(job, x, card, report)
+    return FAMILIES[job.family](job, images, card, report)
 
 
-def _fit_pca(job: TrainingJob, x: torch.Tensor, card: dict) -> Path:
-    prior = pca.fit(x.cpu(), min(PCA_COMPONENTS, x.shape[1]))
+def _licence(dataset: Dataset) -> str:
+    if dataset.restricted:
+        return f"weights: non-commercial research only; training images: {dataset.licence}"
+    return f"weights: MIT; training images: {dataset.licence}"
+
+
+def _fit_mean(job: TrainingJob, images: Images, card: Card, report: Report) -> Path:
+    mean = images.signals().double().mean(0)
+    validation = job.dataset.images("validation").signals(torch.float64)
+    card |= {"quality": {"validation_mse": round((validation - mean).square().mean().item(), 6)}}
+    return checkpoint.save(job.folder, job.name, {"mean": mean.float()}, card)
+
+
+def _fit_pca(job: TrainingJob, images: Images, card: Card, report: Report) -> Path:
+    prior = pca.fit(images.signals(), min(PCA_COMPONENTS, job.dataset.n))
     tensors = {
         "mean": prior.mean.float(),
         "components": prior.components.half(),  # half the size; errors are the same to four digits
         "variances": prior.variances.float(),
         "residual": torch.tensor(prior.residual),
     }
-    rest = prior.residual * (x.shape[1] - len(prior.variances))
+    rest = prior.residual * (job.dataset.n - len(prior.variances))
     explained = 1 - rest / (prior.variances.sum().item() + rest)
     card |= {"quality": {"components": len(prior.variances), "variance_explained": round(explained, 6)}}
     return checkpoint.save(job.folder, job.name, tensors, card)
 
 
-def _train_vae(job: TrainingJob, x: torch.Tensor, card: dict, report: Callable[[vae.Progress], None]) -> Path | None:
-    recipe = job.recipe()
-    state = job.folder / f"{job.name}.checkpoint.safetensors"
-    started = time.monotonic()
+def _draw_relu(job: TrainingJob, images: Images, card: Card, report: Report) -> Path:
+    architecture = {"latent_dim": 20, "hidden": [100, 400], "n": job.dataset.n}
+    generator = ReLUGenerator.random(**architecture, rng=stream("random-relu", job.dataset.n))
+    card |= {
+        "split": "none: weights are random",
+        "measurements": "none: not trained",
+        "licence": "weights: MIT",
+        "architecture": {"kind": "relu", **architecture},
+        "quality": {},
+    }
+    return checkpoint.save(job.folder, job.name, generator.state_dict(), card)
 
-    def go_on(progress: vae.Progress) -> bool:
-        report(progress)
-        return job.minutes is None or time.monotonic() - started < 60 * job.minutes
 
-    trained = vae.train(x, recipe, state, job.resume, go_on)
+def _train_vae(job: TrainingJob, images: Images, card: Card, report: Report) -> Path | None:
+    recipe = vae.conv_vae(job.dataset.image_shape) if job.family == "conv-vae" else vae.VAERecipe()
+    if job.epochs:
+        recipe = replace(recipe, epochs=job.epochs)
+    watch = _Watch(job, report)
+    trained = vae.train(
+        torch.tensor(images.pixels, device=job.device),
+        recipe,
+        job.state,
+        mirrored=job.dataset.mirrored,
+        bf16=job.in_bf16,
+        resume=job.resume,
+        report=lambda progress, model: watch.with_samples(progress, model.decode, recipe.latent_dim),
+    )
     if trained.epochs < recipe.epochs:
         return None
-    model = trained.model.cpu().eval()
-    n = x.shape[1]
-    card |= {
-        "architecture": recipe.architecture | {"n": n},
-        "recipe": asdict(recipe),
-        "steps": trained.epochs * -(-len(x) // recipe.batch_size),
-        "seconds": round(trained.seconds, 1),
-        "quality": vae.quality(model, job.dataset.images("validation").signals()),
+    model = trained.model.cpu()
+    quality = vae.quality(model, job.dataset.images("validation").signals().reshape(-1, *job.dataset.image_shape))
+    steps = trained.epochs * -(-len(images) // recipe.batch_size)
+    architecture = recipe.architecture(job.dataset.image_shape)
+    return _finish(job, recipe, card, model.generator(), architecture, steps, trained.seconds, quality)
+
+
+def _train_gan(job: TrainingJob, images: Images, card: Card, report: Report) -> Path | None:
+    make = gan.dcgan if job.family == "dcgan" else gan.wgan
+    recipe = make(job.dataset.image_shape)
+    if job.steps:
+        recipe = replace(recipe, steps=job.steps)
+    watch = _Watch(job, report)
+    trained = gan.train(
+        torch.tensor(images.pixels, device=job.device),
+        recipe,
+        job.state,
+        mirrored=job.dataset.mirrored,
+        bf16=job.in_bf16,
+        resume=job.resume,
+        report=lambda progress, generate: watch.with_samples(progress, generate, recipe.latent_dim),
+    )
+    if trained.steps < recipe.steps:
+        return None
+    generator = trained.generator.cpu().folded()
+    architecture = recipe.architecture(job.dataset.image_shape)
+    return _finish(job, recipe, card, generator, architecture, trained.steps, trained.seconds, {})
+
+
+def _train_classifier(job: TrainingJob, images: Images, card: Card, report: Report) -> Path | None:
+    if images.labels.min() < 0:
+        raise UsageError(f"{job.dataset.name} has no labels to train a classifier on")
+    recipe = classifier.ClassifierRecipe()
+    if job.epochs:
+        recipe = replace(recipe, epochs=job.epochs)
+    network, epochs, seconds = classifier.train(
+        torch.tensor(images.pixels, device=job.device),
+        torch.from_numpy(images.labels),
+        recipe,
+        job.state,
+        mirrored=job.dataset.mirrored,
+        bf16=job.in_bf16,
+        resume=job.resume,
+        report=_Watch(job, report),
+    )
+    if epochs < recipe.epochs:
+        return None
+    held_out = job.dataset.held_out_images()
+    probabilities, _ = classifier.classify(network.cpu(), held_out.signals())
+    accuracy = (probabilities.argmax(1) == torch.from_numpy(held_out.labels)).double().mean().item()
+    score, spread = classifier.inception_score(probabilities)
+    quality = {
+        "held_out_images": len(held_out),
+        "accuracy": round(accuracy, 4),
+        "inception_score_of_held_out_images": round(score, 3),
+        "inception_score_of_held_out_images_std": round(spread, 3),
     }
-    path = checkpoint.save(job.folder, job.name, model.decoder.state_dict(), card)
-    state.unlink(missing_ok=True)
+    steps = epochs * -(-len(images) // recipe.batch_size)
+    return _finish(job, recipe, card, network, network.architecture, steps, seconds, quality)
+
+
+def _finish(
+    job: TrainingJob,
+    recipe: vae.VAERecipe | vae.ConvVAERecipe | gan.GANRecipe | classifier.ClassifierRecipe,
+    card: Card,
+    network: nn.Module,
+    architecture: Card,
+    steps: int,
+    seconds: float,
+    quality: Card,
+) -> Path:
+    card |= {
+        "architecture": architecture,
+        "recipe": asdict(recipe) | {"bf16": job.in_bf16},
+        "steps": steps,
+        "seconds": round(seconds, 1),
+        "quality": quality,
+    }
+    # Half precision halves the files; a test compares what a generator makes with it.
+    path = checkpoint.save(job.folder, job.name, network.half().state_dict(), card)
+    job.state.unlink(missing_ok=True)
     return path
+
+
+class _Watch:
+    """Tells of the progress, draws a grid of samples every minute, and stops the training when its time is up."""
+
+    def __init__(self, job: TrainingJob, report: Report):
+        self.job = job
+        self.report = report
+        self.started = self.drawn = time.monotonic()
+
+    def __call__(self, progress: Progress) -> bool:
+        self.report(progress)
+        return self.job.minutes is None or time.monotonic() - self.started < 60 * self.job.minutes
+
+    def with_samples(self, progress: Progress, generate: Callable[[Tensor], Tensor], latent_dim: int) -> bool:
+        if time.monotonic() - self.drawn > SECONDS_PER_GRID or progress.done == progress.total:
+            self.drawn = time.monotonic()
+            z = torch.randn(64, latent_dim, generator=stream("samples", self.job.family)).to(self.job.device)
+            with torch.no_grad():
+                samples = generate(z).cpu().reshape(-1, *self.job.dataset.image_shape).numpy()
+            write_png(self.job.folder / f"{self.job.name}.samples.png", tile(samples, columns=8), scale=2)
+        return self(progress)
+
+
+FAMILIES: dict[str, Callable[[TrainingJob, Images, Card, Report], Path | None]] = {
+    "vae": _train_vae,
+    "conv-vae": _train_vae,
+    "dcgan": _train_gan,
+    "wgan": _train_gan,
+    "random-relu": _draw_relu,
+    "pca": _fit_pca,
+    "mean": _fit_mean,
+    "classifier": _train_classifier,
+}

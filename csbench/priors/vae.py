@@ -1,25 +1,27 @@
-"""Variational autoencoder with Bernoulli likelihood (Kingma and Welling 2014), the prior of CSGM on digits."""
+"""Variational autoencoders (Kingma and Welling 2014), with fully connected or convolutional networks."""
 
 from __future__ import annotations
 
 import math
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file
-from safetensors.torch import save as dump_tensors
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from csbench.errors import CheckpointError
-from csbench.files import write_atomically
-from csbench.priors.generator import MLPGenerator
+from csbench.priors.batches import prepared
+from csbench.priors.convolutional import LEAK, NormedGenerator, downward, pyramid
+from csbench.priors.generator import Generator, MLPGenerator, channels_last
+from csbench.priors.state import Progress, TrainingState
 from csbench.seeding import stream
+
+FIRST_VARIANCE = 0.05  # of the Gaussian likelihood, before anything is learned
 
 
 @dataclass(frozen=True)
@@ -39,13 +41,80 @@ class VAERecipe:
     warmup_epochs: int = 10
     seed: int = 0
 
-    @property
-    def architecture(self) -> dict[str, Any]:
-        return {"kind": "mlp", "latent_dim": self.latent_dim, "hidden": [self.hidden, self.hidden]}
+    def architecture(self, image_shape: tuple[int, int, int]) -> dict[str, Any]:
+        """The shipped generator, as it stands on the card."""
+        hidden = [self.hidden, self.hidden]
+        return {"kind": "mlp", "latent_dim": self.latent_dim, "hidden": hidden, "n": math.prod(image_shape)}
+
+    def build(self, image_shape: tuple[int, int, int]) -> VAE:
+        return MLPVAE(math.prod(image_shape), self)
 
 
-class VAE(nn.Module):
-    """Encoder n - hidden - hidden - (mean, log variance) and decoder latent_dim - hidden - hidden - n."""
+@dataclass(frozen=True)
+class ConvVAERecipe:
+    """How the convolutional VAE is trained: encoder and decoder are the critic and the generator of DCGAN.
+
+    Attributes:
+        width: base filters of both networks.
+        likelihood: "bernoulli" for images that are nearly black and white, else "gaussian", with one variance that
+            follows the mean squared error: its optimum (Rybkin, Daniilidis, Levine 2021).
+    """
+
+    latent_dim: int = 100
+    width: int = 32
+    likelihood: Literal["bernoulli", "gaussian"] = "bernoulli"
+    epochs: int = 30
+    batch_size: int = 100
+    learning_rate: float = 1e-3
+    warmup_epochs: int = 4
+    seed: int = 0
+
+    def architecture(self, image_shape: tuple[int, int, int]) -> dict[str, Any]:
+        """The shipped generator, as it stands on the card."""
+        side, channels = pyramid(image_shape, self.width)
+        return {"kind": "conv", "latent_dim": self.latent_dim, "side": side, "channels": channels}
+
+    def build(self, image_shape: tuple[int, int, int]) -> VAE:
+        return ConvVAE(image_shape, self)
+
+
+def conv_vae(image_shape: tuple[int, int, int]) -> ConvVAERecipe:
+    """The recipe for images of this shape."""
+    if image_shape[0] == 1:
+        return ConvVAERecipe()
+    return ConvVAERecipe(latent_dim=256, likelihood="gaussian", batch_size=50)
+
+
+class VAE(nn.Module, ABC):
+    """q(z | x) = N(mean(x), diag(variance(x))) and p(x | z) around the decoder's image; z ~ N(0, I)."""
+
+    @abstractmethod
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log variance of q(z | x), each of shape [batch, latent_dim], for x of shape [batch, c, h, w]."""
+
+    @abstractmethod
+    def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
+        """log p(x | z) in nats, shape [batch]."""
+
+    @abstractmethod
+    def decode(self, z: Tensor) -> Tensor:
+        """The mean image, range [0, 1], n pixels in any shape."""
+
+    @abstractmethod
+    def generator(self) -> Generator:
+        """`decode` for use in recovery."""
+
+    def elbo_terms(self, x: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Reconstruction log-likelihood and KL divergence in nats, each of shape [batch]; one sample of z."""
+        mean, log_variance = self.encode(x)
+        noise = torch.randn(mean.shape, generator=rng).to(x.device)
+        z = mean + noise * (log_variance / 2).exp()
+        kl = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).sum(1)
+        return self.log_likelihood(x, z), kl
+
+
+class MLPVAE(VAE):
+    """Encoder n - hidden - hidden - 2 latent_dim, decoder latent_dim - hidden - hidden - n; Bernoulli pixels."""
 
     def __init__(self, n: int, recipe: VAERecipe):
         super().__init__()
@@ -54,49 +123,81 @@ class VAE(nn.Module):
         self.decoder = MLPGenerator(k, (h, h), n)
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log variance of q(z | x), each of shape [batch, latent_dim]."""
-        mean, log_variance = self.encoder(x).chunk(2, dim=1)
+        mean, log_variance = self.encoder(x.flatten(1)).chunk(2, dim=1)
         return mean, log_variance
 
-    def elbo_terms(self, x: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Reconstruction log-likelihood and KL divergence in nats, each of shape [batch]; one sample of z."""
-        mean, log_variance = self.encode(x)
-        noise = torch.randn(mean.shape, generator=rng).to(x.device)
-        logits = self.decoder.logits(mean + noise * (log_variance / 2).exp())
-        log_likelihood = -F.binary_cross_entropy_with_logits(logits, x, reduction="none").sum(1)
-        kl = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).sum(1)
-        return log_likelihood, kl
+    def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
+        return _bernoulli(self.decoder.logits(z), x)
+
+    def decode(self, z: Tensor) -> Tensor:
+        return self.decoder(z)
+
+    def generator(self) -> Generator:
+        return self.decoder
+
+
+class ConvVAE(VAE):
+    """Convolutional encoder and decoder with batch normalisation; Bernoulli or Gaussian pixels."""
+
+    variance: Tensor
+
+    def __init__(self, image_shape: tuple[int, int, int], recipe: ConvVAERecipe):
+        super().__init__()
+        side, channels = pyramid(image_shape, recipe.width)
+        self.gaussian = recipe.likelihood == "gaussian"
+        self.encoder = downward(
+            channels[::-1], image_shape[1], 2 * recipe.latent_dim, partial(nn.LeakyReLU, LEAK), norm=nn.BatchNorm2d
+        )
+        self.decoder = NormedGenerator(recipe.latent_dim, side, channels)
+        self.register_buffer("variance", torch.tensor(FIRST_VARIANCE))
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        centred = (2 * x - 1).contiguous(memory_format=torch.channels_last)
+        mean, log_variance = self.encoder(centred).float().chunk(2, dim=1)
+        return mean, log_variance.clamp(-12, 4)  # exp() of an untrained network must not overflow
+
+    def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
+        logits = self.decoder.logits(z).float()
+        if not self.gaussian:
+            return _bernoulli(logits, x)
+        squared = (torch.sigmoid(logits) - x).square().flatten(1).sum(1)
+        n = x[0].numel()
+        if self.training:
+            self.variance.lerp_(squared.detach().mean() / n, 0.02)
+        return -0.5 * (squared / self.variance + n * (2 * math.pi * self.variance).log())
+
+    def decode(self, z: Tensor) -> Tensor:
+        return self.decoder(z)
+
+    def generator(self) -> Generator:
+        return self.decoder.folded()
 
 
 @dataclass(frozen=True)
-class Trained:
-    """The network, the epochs that it has seen, and the seconds that they took, over all resumed parts."""
+class TrainedVAE:
+    """The network, the epochs that it has seen, and the seconds that they took over all resumed parts."""
 
     model: VAE
     epochs: int
     seconds: float
 
 
-@dataclass(frozen=True)
-class Progress:
-    """What a training loop tells after each epoch."""
-
-    epoch: int
-    epochs: int
-    elbo: float
-
-
 def train(
-    x: Tensor,
-    recipe: VAERecipe,
+    pixels: Tensor,
+    recipe: VAERecipe | ConvVAERecipe,
     checkpoint: Path,
+    *,
+    mirrored: bool = False,
+    bf16: bool = False,
     resume: bool = False,
-    report: Callable[[Progress], bool] = lambda progress: True,
-) -> Trained:
+    report: Callable[[Progress, VAE], bool] = lambda progress, model: True,
+) -> TrainedVAE:
     """Train on clean images; after every epoch the whole state is on disk, so a killed training goes on with `resume`.
 
     Args:
-        x: training images, shape [images, n], range [0, 1]; training runs on their device.
+        pixels: uint8, shape [images, c, h, w]; training runs on their device.
+        mirrored: flip half of the images left to right.
+        bf16: convolutions and matrix products in bfloat16, weights and sums in float32.
         checkpoint: a safetensors file for the state of the training.
         report: called after each epoch; training stops where it returns False.
 
@@ -107,40 +208,42 @@ def train(
         CheckpointError: `resume`, and the checkpoint is of another recipe.
     """
     torch.manual_seed(recipe.seed)
-    model = VAE(x.shape[1], recipe).to(x.device)
+    device = pixels.device
+    model = recipe.build((pixels.shape[1], pixels.shape[2], pixels.shape[3]))
+    model = channels_last(model.to(device))
     optimizer = torch.optim.Adam(model.parameters(), lr=recipe.learning_rate)
-    rng = stream("train", "vae", recipe.seed)
-    start, seconds = 0, 0.0
-    if resume and checkpoint.exists():
-        start, seconds = _restore(checkpoint, model, optimizer, rng, recipe)
+    state = TrainingState({"model": model}, {"adam": optimizer}, stream("train", "vae", recipe.seed))
+    start, seconds = state.restore(checkpoint, recipe) if resume and checkpoint.exists() else (0, 0.0)
     began = time.monotonic() - seconds
-    steps_per_epoch = math.ceil(len(x) / recipe.batch_size)
+    steps_per_epoch = math.ceil(len(pixels) / recipe.batch_size)
     total = recipe.epochs * steps_per_epoch
     epoch = start
     for epoch in range(start + 1, recipe.epochs + 1):
-        order = torch.randperm(len(x), generator=rng).to(x.device)
-        elbo_sum = torch.zeros((), device=x.device)
+        order = torch.randperm(len(pixels), generator=state.rng)
+        elbo_sum = torch.zeros((), device=device)
         for step, rows in enumerate(order.split(recipe.batch_size)):
             done = (epoch - 1) * steps_per_epoch + step
-            for group in optimizer.param_groups:
-                group["lr"] = recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * done / total))
+            optimizer.param_groups[0]["lr"] = recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * done / total))
             beta = min(1.0, done / max(1, recipe.warmup_epochs * steps_per_epoch))
-            log_likelihood, kl = model.elbo_terms(x[rows], rng)
+            x = prepared(pixels, rows, mirrored, state.rng)
+            with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+                log_likelihood, kl = model.elbo_terms(x, state.rng)
             loss = (beta * kl - log_likelihood).mean()
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
             elbo_sum += (log_likelihood - kl).detach().sum()
         seconds = time.monotonic() - began
-        _store(checkpoint, model, optimizer, rng, recipe, epoch, seconds)
-        if not report(Progress(epoch, recipe.epochs, elbo_sum.item() / len(x))):
+        state.store(checkpoint, recipe, epoch, seconds)
+        progress = Progress(epoch, recipe.epochs, f"ELBO {elbo_sum.item() / len(pixels):.1f} nats")
+        if not report(progress, model):
             break
-    return Trained(model, epoch, seconds)
+    return TrainedVAE(model.eval(), epoch, seconds)
 
 
 @torch.no_grad()
 def quality(model: VAE, x: Tensor) -> dict[str, float]:
-    """Figures for the card, on validation images of shape [images, n].
+    """Figures for the card, on validation images of shape [images, c, h, w].
 
     ELBO in nats per image (mean of 16 samples of z); active latent units as Burda et al. 2016 count them, variance of
     the posterior mean over images above 0.01; mean squared error of decoding the posterior mean.
@@ -152,43 +255,9 @@ def quality(model: VAE, x: Tensor) -> dict[str, float]:
         "validation_images": len(x),
         "validation_elbo_nats": round(elbo.item(), 2),
         "active_latent_units": int((mean.var(0) > 0.01).sum()),
-        "validation_autoencoding_mse": round((model.decoder(mean) - x).square().mean().item(), 6),
+        "validation_autoencoding_mse": round((model.generator()(mean) - x.flatten(1)).square().mean().item(), 6),
     }
 
 
-def _store(
-    path: Path,
-    model: VAE,
-    optimizer: torch.optim.Adam,
-    rng: torch.Generator,
-    recipe: VAERecipe,
-    epoch: int,
-    seconds: float,
-) -> None:
-    state = {f"model.{key}": value.cpu() for key, value in model.state_dict().items()}
-    for index, values in optimizer.state_dict()["state"].items():
-        state |= {f"adam.{index}.{key}": value.cpu().reshape(value.shape) for key, value in values.items()}
-    state["rng"] = rng.get_state()
-    metadata = {"epoch": str(epoch), "seconds": f"{seconds:.1f}", "recipe": repr(recipe)}
-    write_atomically(path, dump_tensors(state, metadata))
-
-
-def _restore(
-    path: Path, model: VAE, optimizer: torch.optim.Adam, rng: torch.Generator, recipe: VAERecipe
-) -> tuple[int, float]:
-    with safe_open(path, framework="pt") as file:
-        metadata = file.metadata()
-    if metadata.get("recipe") != repr(recipe):
-        raise CheckpointError(
-            f"{path} was written by {metadata.get('recipe')}, not by {recipe!r}; delete it or train without --resume"
-        )
-    state = load_file(path)
-    model.load_state_dict({k.removeprefix("model."): v for k, v in state.items() if k.startswith("model.")})
-    moments: dict[int, dict[str, Tensor]] = {}
-    for key, value in state.items():
-        if key.startswith("adam."):
-            _, index, name = key.split(".")
-            moments.setdefault(int(index), {})[name] = value
-    optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
-    rng.set_state(state["rng"])
-    return int(metadata["epoch"]), float(metadata["seconds"])
+def _bernoulli(logits: Tensor, x: Tensor) -> Tensor:
+    return -F.binary_cross_entropy_with_logits(logits.flatten(1), x.flatten(1), reduction="none").sum(1)

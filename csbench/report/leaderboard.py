@@ -11,7 +11,7 @@ from tabulate import tabulate
 
 from csbench.report.standings import Estimate, Standing, Standings, standings
 from csbench.store import load_results
-from csbench.suites import load_suite, suite_names
+from csbench.suites import Suite, load_suite, suite_names
 
 HEADER = """\
 # Leaderboard
@@ -49,12 +49,18 @@ def render(results: Path, suites: list[str]) -> str:
     return "\n".join(parts)
 
 
+def _images(suite: Suite) -> str:
+    if suite.fewer_images:
+        return f"{suite.images} test images ({suite.fewer_images[1]} from m = {suite.fewer_images[0]})"
+    return f"{suite.images} test images"
+
+
 def render_suite(table: Standings, digest: str | None = None) -> str:
     """The section of one suite."""
     suite = table.suite
     caption = (
         f"{suite.title}. Dataset {suite.dataset}, operator {suite.operator}, noise norm {suite.noise_norm:g}, "
-        f"{suite.images} test images, {suite.draws} draw{'s' if suite.draws > 1 else ''} of A per m."
+        f"{_images(suite)}, {suite.draws} draw{'s' if suite.draws > 1 else ''} of A per m."
     )
     if digest:
         caption += f" Results {digest}."

@@ -79,13 +79,16 @@ def _check_paired(frame: pd.DataFrame, suite: Suite) -> None:
 
 
 def errors_by_image(frame: pd.DataFrame, suite: Suite, method: str) -> np.ndarray:
-    """Mean over draws of the squared error, shape [images, len(suite.m)]; NaN in the columns that are not complete."""
+    """Mean over draws of the squared error, shape [images, len(suite.m)].
+
+    NaN in the columns that are not complete, and for images that the suite does not ask for at an m.
+    """
     rows = frame.loc[(frame["method"] == method) & (frame["status"] == "ok")]
     table = rows.pivot_table(index="image", columns=["m", "draw"], values="mse", observed=True)
     columns = []
     for m in suite.m:
         draws = [table[(m, d)] for d in range(suite.draws) if (m, d) in table.columns]
-        whole = len(draws) == suite.draws and all(d.notna().sum() == suite.images for d in draws)
+        whole = len(draws) == suite.draws and all(d.notna().sum() == suite.images_at(m) for d in draws)
         columns.append(np.mean(draws, axis=0) if whole else np.full(len(table), np.nan))
     return np.stack(columns, axis=1) if len(table) else np.full((suite.images, len(suite.m)), np.nan)
 
@@ -102,7 +105,7 @@ def standings(frame: pd.DataFrame, suite: Suite) -> Standings:
     groups = {str(name): group for name, group in frame.groupby("method")}
     names = sorted(groups)
     by_image = {name: errors_by_image(frame, suite, name) for name in names}
-    means = {name: e.mean(0) for name, e in by_image.items()}
+    means = {name: _mean(e) for name, e in by_image.items()}
     samples = {name: _resampled(e, weights) for name, e in by_image.items()}
     complete = [name for name in names if not np.isnan(means[name]).any()]
     order = sorted(complete, key=lambda name: stats.log_score(means[name]))
@@ -166,22 +169,28 @@ def saving(frame: pd.DataFrame, suite: Suite, method: str, against: str, at: int
     weights = stats.resampling_weights(suite.images)
     ours, theirs = (errors_by_image(frame, suite, name) for name in (method, against))
     for name, errors in ((method, ours), (against, theirs)):
-        if len(errors) != suite.images or np.isnan(errors).any():
+        if len(errors) != suite.images or np.isnan(_mean(errors)).any():
             raise ResultsError(f"{name} has holes on {suite.name}; run `csbench run {suite.name} --methods {name}`")
     column = suite.m.index(at)
 
     def factor(own: np.ndarray, other: np.ndarray) -> float:
         return stats.measurements_to_reach(grid, other, own[column]) / at
 
-    low, high = stats.censored_interval(np.array([factor(w @ ours, w @ theirs) for w in weights]))
-    return float(ours[:, column].mean()), Estimate(factor(ours.mean(0), theirs.mean(0)), low, high)
+    curves = zip(stats.weighted_means(weights, ours), stats.weighted_means(weights, theirs), strict=True)
+    low, high = stats.censored_interval(np.array([factor(own, other) for own, other in curves]))
+    return float(_mean(ours)[column]), Estimate(factor(_mean(ours), _mean(theirs)), low, high)
+
+
+def _mean(errors: np.ndarray) -> np.ndarray:
+    """The curve of all images, shape [len(m)]."""
+    return stats.weighted_means(np.ones((1, len(errors))), errors)[0]
 
 
 def _resampled(errors: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The curve of each resample of the images, shape [resamples, len(m)]; NaN where an image has no error at all."""
+    """The curve of each resample of the images, shape [resamples, len(m)]; NaN where a column is not complete."""
     if len(errors) != weights.shape[1]:
         return np.full((len(weights), errors.shape[1]), np.nan)
-    return weights @ errors
+    return stats.weighted_means(weights, errors)
 
 
 def _ranks(scores: dict[str, np.ndarray]) -> dict[str, int]:

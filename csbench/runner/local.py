@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import os
+import pickle
+import shutil
 import signal
+import tempfile
 from collections.abc import Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, TimeoutError, wait
+from pathlib import Path
 
 import torch
 from pebble import ProcessExpired, ProcessPool
@@ -14,7 +19,7 @@ from pebble import ProcessExpired, ProcessPool
 from csbench.measurement import Measurement
 from csbench.problem import Problem, Truth
 from csbench.runner.plan import Cell
-from csbench.runner.worker import Outcome, pack, solve, start_worker
+from csbench.runner.worker import Outcome, Task, share, solve, start_worker
 from csbench.seeding import seed_of
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -40,33 +45,40 @@ def run_cells(
     torch.set_num_threads(1)  # the parent simulates and scores beside its workers
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))  # workers inherit it, and libraries read it as they load
     queue = iter(cells)
-    simulated: dict[Problem, tuple[Measurement, Truth]] = {}
+    folder = Path(tempfile.mkdtemp(prefix="csbench-"))
+    simulated: dict[Problem, tuple[Path, Measurement, Truth]] = {}
     pool = ProcessPool(jobs, initializer=start_worker, context=multiprocessing.get_context("spawn"))
     running: dict[Future, Cell] = {}
+    numbers = itertools.count()
     try:
         while True:
             while len(running) < 2 * jobs and (cell := next(queue, None)) is not None:
                 if cell.problem not in simulated:
-                    simulated[cell.problem] = cell.problem.simulate()
-                given, _ = simulated[cell.problem]
-                task = pack(cell.method, given, seed_of(*cell.problem.method_seed_names()))
+                    given, truth = cell.problem.simulate()
+                    path = folder / f"{next(numbers)}.pt"
+                    simulated[cell.problem] = path, share(given, path), truth
+                    del given
+                path, _, _ = simulated[cell.problem]
+                task = Task(pickle.dumps(cell.method), path, seed_of(*cell.problem.method_seed_names()))
                 running[pool.schedule(solve, args=[task], timeout=timeout)] = cell
             if not running:
                 break
             done, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
                 cell = running.pop(future)
-                given, truth = simulated[cell.problem]
+                _, given, truth = simulated[cell.problem]
                 yield cell, _outcome(future, timeout), given, truth
             in_use = {cell.problem for cell in running.values()}
             newest = next(reversed(simulated))
-            simulated = {p: s for p, s in simulated.items() if p in in_use or p == newest}
+            for problem in [p for p in simulated if p not in in_use and p != newest]:
+                simulated.pop(problem)[0].unlink()
     finally:
         if running:
             pool.stop()
         else:
             pool.close()
         pool.join()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _outcome(future: Future, timeout: float | None) -> Outcome:

@@ -12,7 +12,7 @@ from csbench.errors import MissingWeights, UsageError
 from csbench.fingerprint import fingerprint
 from csbench.method import Method
 from csbench.problem import Problem
-from csbench.registry import get_method
+from csbench.registry import get_dataset, get_method
 from csbench.store import CellId
 from csbench.suites import Suite
 
@@ -48,14 +48,13 @@ def without_broken(suite: Suite) -> tuple[Suite, list[str]]:
 
 def make_cells(suite: Suite) -> list[Cell]:
     """All cells, problem by problem, so that a problem is simulated once for all methods."""
-    methods = [
-        (name, get_method(name)().bind(suite.dataset, suite.operator, suite.noise_norm)) for name in suite.methods
-    ]
+    served_as = get_dataset(suite.dataset).relative or suite.dataset
+    methods = [(name, get_method(name)().bind(served_as, suite.operator, suite.noise_norm)) for name in suite.methods]
     prints = {name: _fingerprint(method) for name, method in methods}
     cells = []
     for draw in range(suite.draws):
         for m in suite.m:
-            problem = Problem(suite.dataset, suite.operator, m, suite.noise_norm, draw, suite.images)
+            problem = Problem(suite.dataset, suite.operator, m, suite.noise_norm, draw, suite.images_at(m))
             for name, method in methods:
                 coordinates = [suite.name, suite.version, asdict(problem), name, method.params()]
                 key = hashlib.sha256(json.dumps(coordinates, sort_keys=True).encode()).hexdigest()[:16]

@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 
 from csbench.errors import MissingWeights
 from csbench.measurement import Measurement
-from csbench.method import Method, NotApplicable, Recovery
+from csbench.method import NotApplicable, Recovery
 
 REASON_LENGTH = 2000
 
@@ -54,15 +54,38 @@ def start_worker() -> None:
     torch.set_num_threads(1)
 
 
-def pack(method: Method, given: Measurement, seed: int) -> bytes:
-    """A task as bytes: a copy, so that nothing a method does to y reaches anyone else."""
-    return pickle.dumps((method, given, seed))
+@dataclass(frozen=True)
+class Task:
+    """What is sent to a worker.
+
+    Attributes:
+        method: pickled, so that one that cannot be unpickled fails where its exceptions are caught.
+        given: the file that `share` wrote.
+    """
+
+    method: bytes
+    given: Path
+    seed: int
 
 
-def solve(task: bytes) -> Outcome:
-    """Run one packed task; every exception, SystemExit included, becomes an outcome."""
+def share(given: Measurement, path: Path) -> Measurement:
+    """Write a measurement where all workers read it, and give back the same measurement from that file.
+
+    The file is mapped, not read, and pages that a process writes to become its own. So every process sees one copy of A
+    in memory, however large, and nothing that a method does to A or y reaches anyone else.
+    """
+    torch.save(given, path)
+    return _mapped(path)
+
+
+def _mapped(path: Path) -> Measurement:
+    return torch.load(path, mmap=True, weights_only=False)  # the parent wrote it a moment ago
+
+
+def solve(task: Task) -> Outcome:
+    """Run one task; every exception, SystemExit included, becomes an outcome."""
     try:
-        method, given, seed = pickle.loads(task)
+        method, given, seed = pickle.loads(task.method), _mapped(task.given), task.seed
         torch.manual_seed(seed)  # for methods that draw from the global generator against the rules
         rng = torch.Generator().manual_seed(seed)
         _reset_peak_memory()

@@ -25,6 +25,7 @@ class Suite:
         m: numbers of measurements, increasing.
         noise_norm: sqrt(E||noise||^2).
         images: test images per cell, from the start of the test split.
+        fewer_images: (from_m, images): from this m on, where a cell is costly, fewer images; empty for none.
         draws: random operators per m.
         reference_m: the leaderboard says how many measurements reach the error of the best Lasso here.
         published: whether `leaderboard.md` shows the suite.
@@ -43,6 +44,13 @@ class Suite:
     reference_m: int
     published: bool = True
     methods: tuple[str, ...] = ()
+    fewer_images: tuple[int, ...] = ()
+
+    def images_at(self, m: int) -> int:
+        """Test images per cell at this m."""
+        if self.fewer_images and m >= self.fewer_images[0]:
+            return min(self.images, self.fewer_images[1])
+        return self.images
 
     def narrowed(
         self,
@@ -110,10 +118,11 @@ def parse_suite(table: dict[str, Any], path: Path) -> Suite:
     types = {
         "name": str, "version": int, "title": str, "dataset": str, "operator": str, "m": list, "noise_norm": float,
         "images": int, "draws": int, "reference_m": int, "published": bool, "methods": list,
+        "fewer_images": list,
     }  # fmt: skip
     if unknown := table.keys() - types.keys():
         raise UsageError(f"{path}: unknown field {sorted(unknown)[0]!r}; a suite has {', '.join(types)}")
-    optional = {f.name for f in fields(Suite) if f.name in ("published", "methods")}
+    optional = {f.name for f in fields(Suite) if f.name in ("published", "methods", "fewer_images")}
     for field, kind in types.items():
         if field not in table:
             if field in optional:
@@ -131,6 +140,9 @@ def parse_suite(table: dict[str, Any], path: Path) -> Suite:
             raise UsageError(f"{path}: field {field!r} must be 1 or more, got {table[field]}")
     if not table["noise_norm"] >= 0:
         raise UsageError(f"{path}: field 'noise_norm' must be 0 or more, got {table['noise_norm']}")
+    fewer = table.get("fewer_images", [])
+    if fewer and (len(fewer) != 2 or fewer[0] not in m or type(fewer[1]) is not int or fewer[1] < 1):
+        raise UsageError(f"{path}: field 'fewer_images' must be [one of m, number of images], got {fewer}")
     if table["reference_m"] not in m:
         raise UsageError(f"{path}: field 'reference_m' must be one of m = {_listed(m)}, got {table['reference_m']}")
     if path.parent.resolve() != FOLDER and table["name"] in suite_names():
@@ -140,7 +152,7 @@ def parse_suite(table: dict[str, Any], path: Path) -> Suite:
     for field, kind in (("dataset", "datasets"), ("operator", "operators")):
         if table[field] not in entries(kind):
             raise UsageError(f"{path}: field {field!r}: {UnknownName(field, table[field], entries(kind))}")
-    lists = {"m": tuple(m), "methods": tuple(table.get("methods", ()))}
+    lists = {"m": tuple(m), "methods": tuple(table.get("methods", ())), "fewer_images": tuple(fewer)}
     values: dict[str, Any] = table | lists | {"noise_norm": float(table["noise_norm"])}
     return Suite(**values)
 

@@ -1,0 +1,75 @@
+"""The representation error of a prior: how near an image the range of its generator comes.
+
+    min over z of ||x - G(z)||^2 / n
+
+is what recovery in the range of G cannot get below, however many measurements there are (Bora et al. 2017, section
+5.3). It is found by the same search as recovery, with the image itself in place of measurements, so it is an upper
+bound of the minimum.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from csbench.dataset import Dataset, Split
+from csbench.errors import UsageError
+from csbench.operators import Identity
+from csbench.priors import checkpoint
+from csbench.priors.csgm import LatentSearch, search_latent
+from csbench.priors.generator import load_prior
+from csbench.seeding import stream
+
+SEARCH = LatentSearch(lmbd=0.0, restarts=4, steps=500, learning_rate=0.05)
+IMAGES_AT_ONCE = 32  # memory
+
+
+def representation_errors(name: str, dataset: Dataset, images: int, split: Split = "test") -> pd.DataFrame:
+    """One row for each of the first images of a split.
+
+    Args:
+        name: of a trained generator.
+
+    Returns:
+        columns prior, dataset, split, image (its id), mse (per pixel, images in [0, 1]), restarts, steps, and sha256 of
+        the weights.
+
+    Raises:
+        UsageError: the prior is of another image size, or the split has fewer images.
+    """
+    prior = load_prior(name)
+    chosen = dataset.images(split)
+    if prior.generator.n != dataset.n:
+        raise UsageError(f"{name} makes images of {prior.generator.n} pixels, {dataset.name} has {dataset.n}")
+    if images > len(chosen):
+        raise UsageError(f"{images} {split} images asked for, {dataset.name} has {len(chosen)}")
+    x = chosen[:images].signals()
+    rng = stream("project", name)
+    errors = []
+    for part in x.split(IMAGES_AT_ONCE):
+        fit = search_latent(prior.generator, Identity(dataset.n), part, SEARCH, rng)
+        errors.append((fit.x - part).square().mean(1))
+    return pd.DataFrame(
+        {
+            "prior": name,
+            "dataset": dataset.name,
+            "split": split,
+            "image": chosen.ids[:images],
+            "mse": torch.cat(errors).numpy(),
+            "restarts": SEARCH.restarts,
+            "steps": SEARCH.steps,
+            "sha256": prior.card["sha256"],
+        }
+    )
+
+
+def path_for(results: Path, name: str, dataset: str) -> Path:
+    """Where the errors are kept."""
+    return results / "representation" / f"prior={name}" / f"dataset={dataset}.parquet"
+
+
+def is_current(stored: pd.DataFrame) -> bool:
+    """Whether stored errors are of the weights that are there now."""
+    return checkpoint.card(stored["prior"].iloc[0])["sha256"] == stored["sha256"].iloc[0]

@@ -1,0 +1,66 @@
+"""How good a generator is: the figures on its card besides those of its training."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import Any
+
+import torch
+
+from csbench.dataset import Dataset
+from csbench.errors import MissingWeights
+from csbench.files import write_atomically
+from csbench.priors import checkpoint
+from csbench.priors.classifier import classify, frechet_distance, inception_score
+from csbench.priors.classifier import load as load_classifier
+from csbench.priors.generator import load_prior
+from csbench.priors.project import representation_errors
+from csbench.seeding import stream
+
+SAMPLES = 10_000
+TEST_IMAGES = 64
+
+
+def assess(name: str, dataset: Dataset) -> dict[str, Any]:
+    """Measure a trained generator, and put the figures on its card.
+
+    Inception score and Frechet distance of 10,000 samples, where there is a classifier of the dataset, and the
+    representation error on test images.
+
+    Returns:
+        the figures that are new on the card.
+    """
+    errors = representation_errors(name, dataset, TEST_IMAGES)["mse"].to_numpy()
+    figures: dict[str, Any] = {
+        "representation_mse": round(errors.mean().item(), 6),
+        "representation_mse_images": f"first {TEST_IMAGES} of the test split",
+    }
+    with contextlib.suppress(MissingWeights):  # nobody has trained a classifier of these images
+        figures |= sample_quality(name, dataset)
+    path = checkpoint.weights_path(name).with_suffix(".json")
+    card = checkpoint.card(name)
+    card["quality"] |= figures
+    write_atomically(path, (json.dumps(card, indent=2) + "\n").encode())
+    return figures
+
+
+@torch.no_grad()
+def sample_quality(name: str, dataset: Dataset) -> dict[str, Any]:
+    """Inception score and Frechet distance of samples under the classifier of the dataset.
+
+    Raises:
+        MissingWeights: there is no classifier.
+    """
+    network = load_classifier(f"classifier-{dataset.name}")
+    generator = load_prior(name).generator
+    z = torch.randn(SAMPLES, generator.latent_dim, generator=stream("quality", name))
+    probabilities, features = classify(network, torch.cat([generator(part) for part in z.split(500)]))
+    _, real_features = classify(network, dataset.held_out_images().signals())
+    score, spread = inception_score(probabilities)
+    return {
+        "samples": SAMPLES,
+        "inception_score": round(score, 3),
+        "inception_score_std": round(spread, 3),
+        "frechet_distance": round(frechet_distance(features, real_features), 3),
+    }
