@@ -192,7 +192,7 @@ def plot(
     Example: csbench plot mnist-gaussian --methods lasso-dct,csgm-vae -o curve.svg
     """
     from csbench.report.curves import plot as draw
-    from csbench.report.curves import read_reference
+    from csbench.report.curves import read_reference, representation_floors
     from csbench.report.standings import standings
     from csbench.store import load_results
     from csbench.suites import load_suite
@@ -202,7 +202,8 @@ def plot(
     frame = load_results(definition.name, results)
     if not len(frame):
         raise UsageError(f"no results of {definition.name} in {results}/; run `csbench run {suite}`")
-    draw(standings(frame, definition), output, list(_names(methods)) or None, references)
+    floors = representation_floors(frame, definition, results)
+    draw(standings(frame, definition), output, list(_names(methods)) or None, references, floors)
     print(f"wrote {output}")
 
 
@@ -280,7 +281,9 @@ def tune(
 
 @app.command()
 def train(
-    prior: Annotated[str, typer.Argument(help="vae, pca or mean.")],
+    prior: Annotated[
+        str, typer.Argument(help="vae, conv-vae, dcgan, wgan, random-relu, pca, mean, or the classifier that judges.")
+    ],
     dataset: Annotated[str, typer.Option(help="Name of a dataset.")] = "mnist",
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint of a stopped training.")] = False,
@@ -292,9 +295,9 @@ def train(
     ] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder; default: methods/weights.")] = None,
 ) -> None:
-    """Train a prior; writes weights and their card.
+    """Train a prior; writes weights and their card, and a grid of samples as it goes.
 
-    Example: csbench train vae --dataset mnist --minutes 10
+    Example: csbench train dcgan --dataset mnist --minutes 10
     """
     import torch
 
@@ -318,6 +321,95 @@ def train(
         print("time is up; the checkpoint is kept. Go on with the same command and --resume")
     else:
         print(f"wrote {path} and {path.with_suffix('.json').name}")
+
+
+@app.command()
+def assess(
+    prior: Annotated[str, typer.Argument(help="Name of trained weights, such as dcgan-mnist.")],
+    dataset: Annotated[str, typer.Option(help="Name of the dataset that they were trained on.")] = "mnist",
+    grid: Annotated[Path | None, typer.Option(help="Also write a grid of samples, a .png file.")] = None,
+) -> None:
+    """Measure a generator: inception score, Frechet distance, representation error; puts them on its card.
+
+    Example: csbench assess dcgan-mnist --dataset mnist --grid samples.png
+    """
+    import torch
+
+    from csbench.priors.quality import assess as measure
+    from csbench.priors.quality import sample_grid
+    from csbench.registry import get_dataset
+
+    torch.set_num_threads(1)
+    images = get_dataset(dataset)
+    if grid is not None:
+        sample_grid(prior, images, grid)
+        print(f"wrote {grid}")
+    for name, value in measure(prior, images).items():
+        print(f"{name}: {value}")
+
+
+@app.command()
+def project(
+    suite: SuiteName,
+    methods: Methods = None,
+    results: Results = Path("results"),
+) -> None:
+    """Representation error of the generators on a suite's test images: min over z of ||x - G(z)||.
+
+    It is the dashed floor in plots. Errors of weights that have not changed are kept.
+
+    Example: csbench project mnist-gaussian --methods csgm-vae,csgm-dcgan
+    """
+    import torch
+
+    from csbench.priors.project import update
+    from csbench.progress import progress_bar
+    from csbench.registry import get_dataset
+    from csbench.runner.plan import generators
+    from csbench.suites import load_suite
+
+    torch.set_num_threads(1)
+    definition = load_suite(suite).narrowed(methods=_names(methods))
+    dataset = get_dataset(definition.dataset)
+    names = generators(definition)
+    if not names:
+        raise UsageError("none of these methods has a generator")
+    with progress_bar() as progress:
+        task = progress.add_task(f"projecting on {definition.dataset}", total=len(names))
+        for name in names:
+            error = update(results, name, dataset, definition.images)
+            print(f"{name}: {error:.5f} per pixel, mean of {definition.images} test images")
+            progress.advance(task)
+
+
+@app.command()
+def reconstructions(
+    suite: SuiteName,
+    output: Annotated[Path, typer.Option("-o", "--output", help="A .png, .svg or .pdf file.")],
+    methods: Annotated[str, typer.Option("--methods", help="In this order.", metavar="NAME,...")] = (
+        "lasso-dct,lasso-wavelet,csgm-vae"
+    ),
+    m: Annotated[str | None, typer.Option("--m", help="Only these, of the suite's.", metavar="M,...")] = None,
+    images: Annotated[int, typer.Option(min=1, max=32, help="From the start of the test split.")] = 8,
+) -> None:
+    """Draw test images beside what methods make of their measurements, the same y as in the suite's first draw.
+
+    Example: csbench reconstructions mnist-gaussian --m 25,100,400 -o rows.png
+    """
+    import torch
+
+    from csbench.progress import progress_bar
+    from csbench.report.reconstructions import draw
+    from csbench.runner.pictures import reconstruct
+    from csbench.suites import load_suite
+
+    torch.set_num_threads(1)
+    definition = load_suite(suite).narrowed(m=_integers("--m", m), methods=_names(methods), draws=1)
+    with progress_bar() as progress:
+        task = progress.add_task("recovering", total=len(definition.m) * len(definition.methods))
+        truth, recovered, errors = reconstruct(definition, images, lambda: progress.advance(task))
+    draw(output, truth, recovered, errors)
+    print(f"wrote {output}")
 
 
 def _catalogue(what: str) -> list[dict[str, Any]]:

@@ -326,3 +326,8 @@ def _coordinates(tables: Iterable[pa.Table]) -> set[tuple]:
 def _without(table: pa.Table, coordinates: set[tuple]) -> pa.Table:
     rows = zip(*(table[name].to_pylist() for name in COORDINATES), strict=True)
     return table.filter(pa.array([row not in coordinates for row in rows], pa.bool_()))
+
+
+def floor_path(results: Path, prior: str, dataset: str) -> Path:
+    """Where the representation errors of a prior on test images are kept; `csbench project` writes them."""
+    return results / "representation" / f"prior={prior}" / f"dataset={dataset}.parquet"

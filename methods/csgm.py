@@ -20,15 +20,13 @@ from csbench.priors.generator import Generator, load_prior
 
 
 @dataclass(frozen=True)
-class _CSGM(Method):
-    """What the generators share; Adam (Kingma and Ba 2015) on all images and restarts at once.
+class _InRange(Method):
+    """Recovery in the range of a trained generator.
 
     Attributes:
         prior: name of the weights; `csbench train vae --dataset D` makes `vae-D`.
         lmbd: weight of ||z||^2.
         restarts: starts per image; the one that ends with the smallest objective is returned.
-        steps: steps of Adam from each start.
-        learning_rate: Adam's.
         bf16: whether all but the last steps compute in bfloat16; None: where the processor is fast at it. Rows tell
             what was used.
     """
@@ -36,17 +34,7 @@ class _CSGM(Method):
     prior: str = ""
     lmbd: float = 0.0
     restarts: int = 1
-    steps: int = 1000
-    learning_rate: float = 0.01
     bf16: bool | None = None
-
-    def recover(self, given: Measurement, rng: torch.Generator) -> Recovery:
-        fit = search_latent(self.generator(given), given.A, given.y, self.search(given), rng)
-        return Recovery(fit.x, fit.diagnostics)
-
-    def search(self, given: Measurement) -> LatentSearch:
-        """The settings for this problem."""
-        return LatentSearch(self.lmbd, self.restarts, self.steps, self.learning_rate, bf16=self.bf16)
 
     def generator(self, given: Measurement) -> Generator:
         """G, of as many pixels as the problem has.
@@ -61,6 +49,27 @@ class _CSGM(Method):
 
     def data_files(self) -> tuple[Path, ...]:
         return (checkpoint.weights_path(self.prior),)
+
+
+@dataclass(frozen=True)
+class _CSGM(_InRange):
+    """Adam (Kingma and Ba 2015) on all images and restarts at once.
+
+    Attributes:
+        steps: steps of Adam from each start.
+        learning_rate: Adam's.
+    """
+
+    steps: int = 1000
+    learning_rate: float = 0.01
+
+    def recover(self, given: Measurement, rng: torch.Generator) -> Recovery:
+        fit = search_latent(self.generator(given), given.A, given.y, self.search(given), rng)
+        return Recovery(fit.x, fit.diagnostics)
+
+    def search(self, given: Measurement) -> LatentSearch:
+        """The settings for this problem."""
+        return LatentSearch(self.lmbd, self.restarts, self.steps, self.learning_rate, bf16=self.bf16)
 
 
 @dataclass(frozen=True)

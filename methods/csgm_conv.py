@@ -26,8 +26,8 @@ class CsgmConvVAE(_CSGM):
 
     prior: str = "conv-vae-{dataset}"
     lmbd: float | None = None
-    steps: int = 300
-    learning_rate: float = 0.05
+    steps: int = 200
+    learning_rate: float = 0.1
     misfit: float | None = None
 
     def bind(self, dataset: str, operator: str, noise_norm: float) -> Self:

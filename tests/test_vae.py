@@ -20,9 +20,9 @@ from csbench import get_dataset
 from csbench.priors import vae
 torch.set_num_threads(1)
 recipe = vae.VAERecipe(latent_dim=5, hidden=64, epochs=4, batch_size=100, warmup_epochs=1)
-x = get_dataset("mnist").images("train").signals()
-def report(progress):
-    print(progress.epoch, flush=True)
+x = torch.tensor(get_dataset("mnist").images("train").pixels)
+def report(progress, model):
+    print(progress.done, flush=True)
     time.sleep(float(sys.argv[2]))
     return True
 vae.train(x, recipe, Path(sys.argv[1]), resume=True, report=report)
@@ -31,15 +31,17 @@ vae.train(x, recipe, Path(sys.argv[1]), resume=True, report=report)
 
 @pytest.fixture(scope="module")
 def digits() -> torch.Tensor:
-    return get_dataset("mnist").images("train").signals()
+    return torch.tensor(get_dataset("mnist").images("train").pixels)
 
 
 def test_training_raises_the_elbo(tmp_path, digits):
     elbo = []
-    trained = vae.train(digits, RECIPE, tmp_path / "c", report=lambda p: elbo.append(p.elbo) or True)
+    trained = vae.train(
+        digits, RECIPE, tmp_path / "c", report=lambda p, _: elbo.append(float(p.note.split()[1])) or True
+    )
     assert trained.epochs == 4
     assert elbo[-1] > elbo[0] + 50
-    quality = vae.quality(trained.model, get_dataset("mnist").images("validation").signals())
+    quality = vae.quality(trained.model, torch.tensor(get_dataset("mnist").images("validation").pixels) / 255)
     assert -260 < quality["validation_elbo_nats"] < -90
     assert 1 <= quality["active_latent_units"] <= 5
 
@@ -47,16 +49,36 @@ def test_training_raises_the_elbo(tmp_path, digits):
 def test_elbo_terms_are_those_of_the_paper(digits):
     """Log-likelihood against torch's Bernoulli, KL against torch's normal distributions."""
     torch.manual_seed(0)
-    model = vae.VAE(784, RECIPE)
-    x = digits[:3]
+    model = RECIPE.build((1, 28, 28))
+    x = digits[:3] / 255
     log_likelihood, kl = model.elbo_terms(x, torch.Generator().manual_seed(1))
     mean, log_variance = model.encode(x)
     z = mean + torch.randn(mean.shape, generator=torch.Generator().manual_seed(1)) * (log_variance / 2).exp()
     bernoulli = torch.distributions.Bernoulli(logits=model.decoder.logits(z), validate_args=False)
-    torch.testing.assert_close(log_likelihood, bernoulli.log_prob(x).sum(1))
+    torch.testing.assert_close(log_likelihood, bernoulli.log_prob(x.flatten(1)).sum(1))
     q = torch.distributions.Normal(mean, (log_variance / 2).exp())
     expected = torch.distributions.kl_divergence(q, torch.distributions.Normal(0.0, 1.0)).sum(1)
     torch.testing.assert_close(kl, expected)
+
+
+def test_the_gaussian_likelihood_is_that_of_torch():
+    recipe = vae.ConvVAERecipe(latent_dim=6, width=4, likelihood="gaussian")
+    torch.manual_seed(0)
+    model = recipe.build((3, 16, 16)).eval()
+    x, z = torch.rand(2, 3, 16, 16), torch.randn(2, 6)
+    normal = torch.distributions.Normal(model.decode(z), model.variance.sqrt())
+    torch.testing.assert_close(model.log_likelihood(x, z), normal.log_prob(x).sum((1, 2, 3)), rtol=1e-4, atol=1e-2)
+
+
+def test_the_convolutional_vae_learns_and_ships_what_it_decodes(tmp_path, digits):
+    recipe = vae.ConvVAERecipe(latent_dim=8, width=8, epochs=4, warmup_epochs=1)
+    elbo = []
+    trained = vae.train(
+        digits, recipe, tmp_path / "c", report=lambda p, _: elbo.append(float(p.note.split()[1])) or True
+    )
+    assert elbo[-1] > elbo[0] + 50
+    z = torch.randn(5, 8)
+    torch.testing.assert_close(trained.model.generator()(z), trained.model.decode(z).flatten(1), rtol=1e-4, atol=1e-5)
 
 
 def test_a_killed_training_goes_on_as_if_nothing_had_happened(tmp_path, digits):
@@ -101,5 +123,5 @@ def test_train_command_writes_weights_and_card(csbench, tmp_path, full_data):
 
 
 def test_train_command_refuses_what_it_does_not_know(csbench):
-    assert "there is vae, pca, mean" in csbench("train", "gan").stderr
+    assert "there is vae, conv-vae, dcgan" in csbench("train", "gan").stderr
     assert csbench("train", "vae", "--dataset", "mnits").returncode == 2

@@ -59,7 +59,7 @@ class MLPGenerator(Generator):
 class ReLUGenerator(Generator):
     """ReLU after every layer and no biases, G(z) = relu(W_d ... relu(W_1 z)): the network of Hand and Voroninski 2018.
 
-    With independent Gaussian weights and layers that grow by enough, recovery from it provably has no bad local minimum.
+    With independent Gaussian weights and layers that grow by enough, recovery provably has no bad local minimum.
     Images are not negative, and have no upper bound.
 
     Args:

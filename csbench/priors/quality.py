@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ import torch
 from csbench.dataset import Dataset
 from csbench.errors import MissingWeights
 from csbench.files import write_atomically
+from csbench.pictures import tile, write_png
 from csbench.priors import checkpoint
 from csbench.priors.classifier import classify, frechet_distance, inception_score
 from csbench.priors.classifier import load as load_classifier
@@ -64,3 +66,11 @@ def sample_quality(name: str, dataset: Dataset) -> dict[str, Any]:
         "inception_score_std": round(spread, 3),
         "frechet_distance": round(frechet_distance(features, real_features), 3),
     }
+
+
+@torch.no_grad()
+def sample_grid(name: str, dataset: Dataset, path: Path) -> None:
+    """Write 64 samples as one PNG."""
+    generator = load_prior(name).generator
+    z = torch.randn(64, generator.latent_dim, generator=stream("samples", name))
+    write_png(path, tile(generator(z).reshape(-1, *dataset.image_shape).numpy(), columns=16), scale=2)

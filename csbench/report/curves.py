@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import csv
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from csbench import stats
 from csbench.errors import UsageError
 from csbench.report.standings import Standings
+from csbench.store import floor_path
+from csbench.suites import Suite
 
 # Okabe and Ito 2008: eight colours that colour-blind readers tell apart; dashes and markers for readers in grey
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C8C00", "#7F3C8D", "#666666")
@@ -55,14 +59,30 @@ def read_reference(path: Path, columns: list[str]) -> list[Reference]:
         raise UsageError(f"{path}: a cell is not a number ({error})") from error
 
 
+def representation_floors(frame: pd.DataFrame, suite: Suite, results: Path) -> dict[str, float]:
+    """Method to the representation error of its generator on the suite's images, where `csbench project` stored it."""
+    floors = {}
+    for method, params in frame.groupby("method")["params"].last().items():
+        prior = json.loads(str(params)).get("prior")
+        path = floor_path(results, prior, suite.dataset) if prior else None
+        if path is not None and path.is_file():
+            floors[str(method)] = float(pd.read_parquet(path)["mse"].to_numpy()[: suite.images].mean())
+    return floors
+
+
 def plot(
-    table: Standings, path: Path, methods: list[str] | None = None, references: list[Reference] | None = None
+    table: Standings,
+    path: Path,
+    methods: list[str] | None = None,
+    references: list[Reference] | None = None,
+    floors: dict[str, float] | None = None,
 ) -> None:
     """Write the curves of a suite as SVG, PNG or PDF.
 
     Args:
         methods: which, in this order; None for all that have an error at two m or more.
         references: published curves to draw beside them.
+        floors: method to the representation error of its prior, drawn as a thin dashed line in the method's colour.
 
     Raises:
         UsageError: an unknown format, or a method without results.
@@ -97,6 +117,8 @@ def plot(
                 m, values, color=colour, ls=DASHES[i % len(DASHES)], marker=MARKERS[i % len(MARKERS)], ms=3.5, lw=1.4
             )
             ends.append((values[-1], name, colour))
+            if name in (floors or {}):
+                axes.axhline(max((floors or {})[name], stats.FLOOR), color=colour, ls=(0, (6, 4)), lw=0.7, alpha=0.8)
         for i, reference in enumerate(references or []):
             positive = {m: e for m, e in reference.errors.items() if e > 0}  # 0.0000 is only below what was printed
             if positive:

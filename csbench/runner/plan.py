@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
@@ -11,6 +12,8 @@ from typing import Literal
 from csbench.errors import MissingWeights, UsageError
 from csbench.fingerprint import fingerprint
 from csbench.method import Method
+from csbench.priors import checkpoint
+from csbench.priors.generator import ARCHITECTURES
 from csbench.problem import Problem
 from csbench.registry import get_dataset, get_method
 from csbench.store import CellId
@@ -60,6 +63,17 @@ def make_cells(suite: Suite) -> list[Cell]:
                 key = hashlib.sha256(json.dumps(coordinates, sort_keys=True).encode()).hexdigest()[:16]
                 cells.append(Cell(suite, problem, name, method, CellId(key, prints[name])))
     return cells
+
+
+def generators(suite: Suite) -> list[str]:
+    """Names of the trained generators that the suite's methods search, without those that nobody has trained."""
+    names = {str(prior) for cell in make_cells(suite) if (prior := cell.method.params().get("prior"))}
+    found = []
+    for name in sorted(names):
+        with contextlib.suppress(MissingWeights):
+            if checkpoint.card(name).get("architecture", {}).get("kind") in ARCHITECTURES:
+                found.append(name)
+    return found
 
 
 def states(cells: Iterable[Cell], stored: Iterable[tuple[CellId, str]]) -> Iterator[tuple[Cell, State]]:

@@ -1,0 +1,50 @@
+"""CSGM by screened starts, BFGS and successive halving instead of Adam: the same objective at a fraction of the work."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from csbench.measurement import Measurement
+from csbench.method import Recovery
+from csbench.methods.csgm import _InRange
+from csbench.priors.quasi_newton import FastSearch, search_latent_fast
+
+
+@dataclass(frozen=True)
+class _Fast(_InRange):
+    """See `csbench.priors.quasi_newton`.
+
+    Attributes:
+        restarts: starts per image, the best of `candidates` draws.
+        candidates: draws of z, which all images share.
+    """
+
+    restarts: int = 10
+    candidates: int = 1000
+
+    def recover(self, given: Measurement, rng: torch.Generator) -> Recovery:
+        search = FastSearch(self.lmbd, self.candidates, self.restarts, bf16=self.bf16)
+        fit = search_latent_fast(self.generator(given), given.A, given.y, search, rng)
+        return Recovery(fit.x, fit.diagnostics)
+
+
+@dataclass(frozen=True)
+class CsgmVAEFast(_Fast):
+    """The objective of `csgm-vae` (Bora et al. 2017) by BFGS from screened starts: the same minima, far sooner."""
+
+    prior: str = "vae-{dataset}"
+    lmbd: float = 0.1
+
+
+@dataclass(frozen=True)
+class CsgmDCGANFast(_Fast):
+    """The objective of `csgm-dcgan` (Bora et al. 2017) by BFGS from screened starts, with a penalty on z.
+
+    Attributes:
+        lmbd: weight of ||z||^2; a search that finds the minimum of the misfit alone fits z to the noise.
+    """
+
+    prior: str = "dcgan-{dataset}"
+    lmbd: float = 0.05

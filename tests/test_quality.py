@@ -1,0 +1,123 @@
+import json
+
+import numpy as np
+import pytest
+import scipy.linalg
+import torch
+
+from csbench import get_dataset, load_prior
+from csbench.errors import UsageError
+from csbench.pictures import tile
+from csbench.priors import checkpoint, classifier, project
+from csbench.priors.csgm import LatentSearch
+
+PRIORS = sorted(p.stem for p in checkpoint.PACKAGED.glob("*.json") if not p.stem.startswith(("pca", "mean", "class")))
+
+
+def test_inception_score_of_known_distributions():
+    certain = torch.eye(10, dtype=torch.float64).repeat(100, 1)
+    assert classifier.inception_score(certain)[0] == pytest.approx(10)
+    one_class = torch.eye(10, dtype=torch.float64)[:1].repeat(1000, 1)
+    assert classifier.inception_score(one_class)[0] == pytest.approx(1)
+    assert classifier.inception_score(torch.full((1000, 10), 0.1, dtype=torch.float64))[0] == pytest.approx(1)
+
+
+def test_frechet_distance_is_that_of_scipy():
+    rng = torch.Generator().manual_seed(0)
+    a = torch.randn(500, 6, generator=rng, dtype=torch.float64)
+    b = a[:300] @ torch.randn(6, 6, generator=rng, dtype=torch.float64) + 1
+    ca, cb = np.cov(a.numpy().T), np.cov(b.numpy().T)
+    root = scipy.linalg.sqrtm(ca @ cb).real
+    expected = ((a.mean(0) - b.mean(0)) ** 2).sum().item() + np.trace(ca + cb - 2 * root)
+    assert classifier.frechet_distance(a, b) == pytest.approx(expected, rel=1e-6)
+    assert classifier.frechet_distance(a, a) == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize(("dataset", "least"), [("mnist", 0.99), ("fashion-mnist", 0.91)])
+def test_the_classifiers_classify(dataset, least):
+    images = get_dataset(dataset).images("test")
+    probabilities, features = classifier.classify(classifier.load(f"classifier-{dataset}"), images.signals())
+    accuracy = (probabilities.argmax(1).numpy() == images.labels).mean()
+    assert accuracy > least - 0.025  # of 500 images; the card has that of 10,000
+    assert checkpoint.card(f"classifier-{dataset}")["quality"]["accuracy"] >= least
+    assert features.shape == (500, classifier.FEATURES)
+
+
+@pytest.mark.parametrize("name", PRIORS)
+def test_cards_tell_of_quality(name):
+    card = checkpoint.card(name)
+    quality = card["quality"]
+    assert 0 < quality["representation_mse"] < 0.05
+    if card["dataset"] != "celeba":
+        assert 1 < quality["inception_score"] < 10
+        assert quality["frechet_distance"] > 0
+    else:
+        assert "non-commercial" in card["licence"]
+
+
+@pytest.mark.parametrize("name", PRIORS)
+def test_generators_make_images(name):
+    generator = load_prior(name).generator
+    x = generator(torch.randn(3, generator.latent_dim, generator=torch.Generator().manual_seed(0)))
+    assert x.shape == (3, generator.n)
+    assert x.min() >= 0
+    assert x.max() <= 1
+    assert x.std() > 0.1
+
+
+def test_projection_finds_what_is_in_the_range(monkeypatch):
+    """Images that the generator made have no representation error; test images have some."""
+    monkeypatch.setattr(project, "SEARCH", LatentSearch(0.0, 3, 300, 0.05))
+    inside = project.representation_errors("vae-mnist", get_dataset("generated"), 4)
+    outside = project.representation_errors("vae-mnist", get_dataset("mnist"), 4)
+    assert inside["mse"].median() < 1e-4
+    assert outside["mse"].min() > 1e-3
+    assert outside["image"].tolist() == get_dataset("mnist").images("test").ids[:4].tolist()
+    with pytest.raises(UsageError, match="784 pixels, celeba has 12288"):
+        project.representation_errors("vae-mnist", get_dataset("celeba"), 4)
+
+
+def test_project_command_keeps_what_it_has(csbench, tmp_path, monkeypatch):
+    monkeypatch.setattr(project, "SEARCH", LatentSearch(0.0, 1, 5, 0.05))
+    first = project.update(tmp_path, "vae-mnist", get_dataset("mnist"), 3)
+    stamp = next(tmp_path.rglob("*.parquet")).stat().st_mtime_ns
+    assert project.update(tmp_path, "vae-mnist", get_dataset("mnist"), 2) > 0
+    assert next(tmp_path.rglob("*.parquet")).stat().st_mtime_ns == stamp
+    assert first == pytest.approx(project.update(tmp_path, "vae-mnist", get_dataset("mnist"), 3))
+    refused = csbench("project", "mnist-gaussian", "--methods", "lasso-dct", "--results", tmp_path)
+    assert refused.returncode == 2
+    assert "generator" in refused.stderr
+
+
+def test_generated_images_are_the_generators_and_splits_differ():
+    dataset = get_dataset("generated")
+    test, validation = dataset.images("test"), dataset.images("validation")
+    assert not set(test.ids) & set(validation.ids)
+    assert np.abs(test.pixels[:5] - validation.pixels[:5]).max() > 0.5
+    assert dataset.relative == "mnist"
+
+
+def test_tile_places_every_image():
+    images = np.stack([np.full((1, 2, 3), v) for v in (0.0, 0.5, 1.0)])
+    sheet = tile(images, columns=2)
+    assert sheet.shape == (10, 12, 3)
+    assert (sheet[2:4, 2:5] == 0).all()
+    assert (sheet[2:4, 7:10] == 128).all()
+    assert (sheet[6:8, 7:10] == 255).all()  # no image: white
+
+
+def test_classifier_weights_that_do_not_fit_are_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("CSBENCH_WEIGHTS", str(tmp_path))
+    about = {"architecture": {"image_shape": [1, 28, 28], "classes": 10}}
+    checkpoint.save(tmp_path, "classifier-x", {"a": torch.zeros(1)}, about)
+    with pytest.raises(Exception, match="does not fit the architecture"):
+        classifier.load("classifier-x")
+    assert json.loads((tmp_path / "classifier-x.json").read_text())["name"] == "classifier-x"
+
+
+def test_a_card_without_json_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("CSBENCH_WEIGHTS", str(tmp_path))
+    path = checkpoint.save(tmp_path, "vae-x", {"a": torch.zeros(1)}, {})
+    path.with_suffix(".json").write_text("{")
+    with pytest.raises(Exception, match="card cannot be read"):
+        checkpoint.card("vae-x")
