@@ -79,6 +79,3 @@ class CsgmVAE(_CSGM):
     prior: str = "vae-{dataset}"
     lmbd: float = 0.1
     restarts: int = 10
-
-
-configurations = {"csgm-vae-noreg": CsgmVAE(lmbd=0.0)}

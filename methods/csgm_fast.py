@@ -1,4 +1,4 @@
-"""CSGM by screened starts, BFGS and successive halving instead of Adam: the same objective at a fraction of the work."""
+"""CSGM by BFGS from screened starts and successive halving instead of Adam: the same objective for a little work."""
 
 from __future__ import annotations
 

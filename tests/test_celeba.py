@@ -62,7 +62,7 @@ def test_reads_a_zip(folder):
 
 def test_says_what_is_missing_and_how_to_get_it(folder, monkeypatch):
     dataset = get_dataset("celeba")
-    with pytest.raises(DataError, match="no zip with numbered images.*non-commercial"):
+    with pytest.raises(DataError, match=r"no zip with numbered images.*non-commercial"):
         dataset.images("test")
     (folder / "000001.jpg").write_bytes(jpeg(1))
     with pytest.raises(DataError, match="image 009501 and 499 more of the test split are missing"):
