@@ -34,10 +34,10 @@ class PCAGaussian(Method):
         prior = load(self.prior).to(given.y.device)
         if len(prior.mean) != given.n:
             raise NotApplicable(f"{self.prior} is of {len(prior.mean)} pixels, the problem has n = {given.n}")
-        matrix, y = given.A.matrix().double(), given.y.double()
-        x_hat = prior.truncated(self.k or len(prior.components)).posterior_mean(matrix, y, given.noise_std)
-        residual = (x_hat @ matrix.T - y).norm(dim=1)
-        return Recovery((x_hat.clamp(0, 1) if self.clip else x_hat).to(given.y.dtype), {"residual": residual})
+        prior = prior.truncated(self.k or len(prior.components))
+        x_hat = prior.posterior_mean(given.A.matrix(), given.y, given.noise_std).to(given.y.dtype)
+        residual = (given.A(x_hat) - given.y).norm(dim=1)
+        return Recovery(x_hat.clamp(0, 1) if self.clip else x_hat, {"residual": residual})
 
     def data_files(self) -> tuple[Path, ...]:
         return (checkpoint.weights_path(self.prior),)

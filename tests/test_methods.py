@@ -11,7 +11,7 @@ from csbench.registry import entries
 
 METHODS = list(entries("methods"))
 SHORT = {"restarts": 2, "steps": 80, "learning_rate": 0.1}
-FAST = {"csgm-vae": SHORT, "csgm-vae-noreg": SHORT}
+FAST = {name: SHORT for name in ("csgm-vae", "csgm-conv-vae", "csgm-dcgan", "csgm-wgan")}
 
 
 def make(name: str, dataset: str = "mnist"):

@@ -5,7 +5,8 @@ from sklearn.decomposition import PCA
 
 from csbench import get_dataset, get_method, stream
 from csbench.operators import Gaussian
-from csbench.priors.pca import GaussianPrior, fit, load
+from csbench.priors import pca
+from csbench.priors.pca import GaussianPrior, fit, fit_mirrored, load
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +30,28 @@ def test_posterior_mean_is_that_of_a_joint_gaussian(toy, noise_std):
     precision = np.linalg.inv(M @ S @ M.T + noise_std**2 * np.eye(6))
     expected = 1 + (S @ M.T @ precision @ (y.numpy() - M.sum(1)).T).T
     np.testing.assert_allclose(toy.posterior_mean(A, y, noise_std).numpy(), expected, rtol=1e-6)
+
+
+def test_the_size_of_the_blocks_does_not_matter(toy, monkeypatch):
+    A = Gaussian.draw(9, 12, stream("A")).matrix().double()
+    y = torch.randn(4, 9, generator=stream("y"), dtype=torch.float64)
+    whole = toy.posterior_mean(A, y, 0.1)
+    monkeypatch.setattr(pca, "BLOCK_ROWS", 4)
+    torch.testing.assert_close(toy.posterior_mean(A, y, 0.1), whole)
+
+
+def test_mirrored_fit_is_that_of_images_and_their_mirror_images():
+    """On images with a spectrum that falls fast, where a randomised decomposition is exact."""
+    rng = stream("faces")
+    basis = torch.randn(12, 3 * 6 * 8, generator=rng) * 0.6 ** torch.arange(12.0)[:, None]
+    images = (torch.randn(300, 12, generator=rng) @ basis + 1).reshape(-1, 3, 6, 8)
+    ours = fit_mirrored(images, 10)
+    theirs = fit(torch.cat([images, images.flip(3)]).flatten(1), 10)
+    torch.testing.assert_close(ours.mean, theirs.mean, atol=1e-6, rtol=1e-6)
+    torch.testing.assert_close(ours.variances, theirs.variances, rtol=1e-3, atol=1e-6)
+    assert ours.residual == pytest.approx(theirs.residual, rel=1e-3)
+    alignment = (ours.components * theirs.components).sum(1).abs()
+    torch.testing.assert_close(alignment, torch.ones_like(alignment), atol=1e-3, rtol=0)
 
 
 def test_no_linear_estimate_is_better_on_samples_of_the_prior(toy):

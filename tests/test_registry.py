@@ -55,14 +55,14 @@ def test_what_is_listed_is_what_is_imported():
 
 def test_the_methods_of_the_first_suites_are_registered():
     expected = {"zeros", "mean", "min-norm", "lasso-pixel", "lasso-dct", "lasso-wavelet", "lasso-dct-paper", "csgm-vae"}
-    assert expected | {"csgm-vae-noreg"} <= entries("methods").keys()
+    assert expected <= entries("methods").keys()
     assert {"gaussian", "rademacher", "random-pixel-mask", "identity"} <= entries("operators").keys()
 
 
 def test_hyper_parameters_can_be_changed():
     assert get_method("csgm-vae")(restarts=5).params()["restarts"] == 5
-    changed = get_method("csgm-vae-noreg")(restarts=5).params()
-    assert (changed["lmbd"], changed["restarts"]) == (0.0, 5)
+    changed = get_method("lasso-dct-paper")(clip=False).params()
+    assert (changed["alpha"], changed["clip"]) == (0.1, False)
 
 
 def test_unknown_names_are_guessed():

@@ -43,9 +43,7 @@ class Classifier(nn.Module):
         def stage(a: int, b: int) -> list[nn.Module]:
             return [nn.Conv2d(a, b, 3, padding=1, bias=False), nn.BatchNorm2d(b), nn.ReLU()]
 
-        self.stages = nn.Sequential(
-            *stage(c, 32), nn.MaxPool2d(2), *stage(32, 64), nn.MaxPool2d(2), *stage(64, 64)
-        )
+        self.stages = nn.Sequential(*stage(c, 32), nn.MaxPool2d(2), *stage(32, 64), nn.MaxPool2d(2), *stage(64, 64))
         self.features = nn.Sequential(nn.Flatten(), nn.Linear(64 * (h // 4) * (w // 4), FEATURES), nn.ReLU())
         self.classes = nn.Linear(FEATURES, classes)
 

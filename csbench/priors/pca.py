@@ -9,12 +9,17 @@ with the least expected squared error under this prior, has a closed form.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+import scipy.linalg
 import torch
 from torch import Tensor
 
 from csbench.priors import checkpoint
+
+BLOCK_ROWS = 1024  # of A in float64 at a time
 
 
 @dataclass(frozen=True)
@@ -52,23 +57,49 @@ class GaussianPrior:
         return GaussianPrior(self.mean, self.components[:k], self.variances[:k], total / (n - k))
 
     def posterior_mean(self, matrix: Tensor, y: Tensor, noise_std: float) -> Tensor:
-        """E[x | y], shape [batch, n].
+        """E[x | y], float64, shape [batch, n].
 
         mean + S A^T (A S A^T + noise_std^2 I)^-1 (y - A mean): of the two sides of the Woodbury identity the one with m
-        and not n unknowns. The covariance S is never formed.
+        and not n unknowns. Neither the covariance S nor a float64 copy of A is ever formed, so that the m x m system,
+        factored in place, is the largest thing in memory.
 
         Args:
-            matrix: A, shape [m, n].
+            matrix: A, shape [m, n], float32 or float64.
             y: shape [batch, m].
             noise_std: of each entry of the noise, zero or more.
         """
-        projected = matrix @ self.components.T  # A V, shape [m, k]
+        projected = torch.cat(
+            [part.double() @ self.components.T for _, part in _row_blocks(matrix)]
+        )  # A V, shape [m, k]
         gain = projected * (self.variances - self.residual)
-        covariance = gain @ projected.T + self.residual * (matrix @ matrix.T)
-        ridge = max(noise_std**2, 1e-10 * covariance.diagonal().mean().item())  # without noise, against rounding
-        covariance.diagonal().add_(ridge)
-        weights = torch.cholesky_solve((y - self.mean @ matrix.T).T, torch.linalg.cholesky(covariance)).T
-        return self.mean + (weights @ gain) @ self.components + self.residual * (weights @ matrix)
+        system = gain @ projected.T
+        for i, rows in _row_blocks(matrix):
+            rows = self.residual * rows.double()
+            for j, others in _row_blocks(matrix[: i + BLOCK_ROWS]):  # the lower triangle is all that is read
+                system[i : i + len(rows), j : j + len(others)] += rows @ others.double().T
+        ridge = max(noise_std**2, 1e-10 * system.diagonal().mean().item())  # without noise, against rounding
+        system.diagonal().add_(ridge)
+        expected = torch.cat([part.double() @ self.mean for _, part in _row_blocks(matrix)])
+        weights = _solve_in_place(system, y.double() - expected)
+        back = torch.zeros(len(y), matrix.shape[1], dtype=torch.float64, device=y.device)
+        for i, rows in _row_blocks(matrix):
+            back += weights[:, i : i + len(rows)] @ rows.double()
+        return self.mean + (weights @ gain) @ self.components + self.residual * back
+
+
+def _row_blocks(matrix: Tensor) -> Iterator[tuple[int, Tensor]]:
+    for start in range(0, len(matrix), BLOCK_ROWS):
+        yield start, matrix[start : start + BLOCK_ROWS]
+
+
+def _solve_in_place(system: Tensor, right: Tensor) -> Tensor:
+    """Rows of (system)^-1 right, for a symmetric system of which the lower triangle is read, and overwritten."""
+    if system.device.type != "cpu":
+        return torch.cholesky_solve(right.T, torch.linalg.cholesky(system)).T
+    # the transpose is in Fortran's order, and its upper triangle is the lower one of the system
+    factor = scipy.linalg.cholesky(system.numpy().T, lower=False, overwrite_a=True, check_finite=False)
+    solution = scipy.linalg.cho_solve((factor, False), right.numpy().T, check_finite=False)
+    return torch.from_numpy(np.ascontiguousarray(solution.T))
 
 
 def load(name: str) -> GaussianPrior:
@@ -89,3 +120,35 @@ def fit(x: Tensor, k: int) -> GaussianPrior:
     variances, vectors = variances.flip(0).clamp_min(0), vectors.flip(1)
     rest = variances[k:]
     return GaussianPrior(mean, vectors[:, :k].T.contiguous(), variances[:k], rest.mean().item() if len(rest) else 0.0)
+
+
+def fit_mirrored(images: Tensor, k: int) -> GaussianPrior:
+    """Fit to images and their mirror images, for images so large that their covariance is not formed.
+
+    With mirror images the covariance has no entries between the even and the odd parts of an image, so each part, half
+    as long, has principal components of its own, found by a randomised decomposition in float32 (Halko, Martinsson,
+    Tropp 2011).
+
+    Args:
+        images: shape [images, c, h, w], w even, float32.
+    """
+    n = images[0].numel()
+    half = images.shape[3] // 2
+    mean = (images.mean(0) + images.mean(0).flip(2)) / 2
+    variances, components = [], []
+    total = 0.0
+    torch.manual_seed(0)  # svd_lowrank draws from the global generator
+    for sign in (1, -1):
+        part = images[..., :half] + sign * images[..., half:].flip(3)
+        part = (part / 2**0.5).flatten(1)
+        if sign == 1:
+            part -= 2**0.5 * mean[..., :half].flatten()
+        total += part.double().square().sum().item() / len(images)
+        _, singular, vectors = torch.svd_lowrank(part, q=min(k, n // 2), niter=4)
+        left = (vectors.T / 2**0.5).reshape(-1, *images.shape[1:3], half)
+        variances.append(singular.double().square() / len(images))
+        components.append(torch.cat([left, sign * left.flip(3)], 3).flatten(1).double())
+    every = torch.cat(variances)
+    order = every.argsort(descending=True)[:k]
+    rest = (total - every[order].sum().item()) / (n - k)
+    return GaussianPrior(mean.double().flatten(), torch.cat(components)[order], every[order], rest)

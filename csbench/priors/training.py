@@ -104,7 +104,11 @@ def _fit_mean(job: TrainingJob, images: Images, card: Card, report: Report) -> P
 
 
 def _fit_pca(job: TrainingJob, images: Images, card: Card, report: Report) -> Path:
-    prior = pca.fit(images.signals(), min(PCA_COMPONENTS, job.dataset.n))
+    k = min(PCA_COMPONENTS, job.dataset.n)
+    if job.dataset.mirrored:
+        prior = pca.fit_mirrored(images.signals().reshape(-1, *job.dataset.image_shape), k)
+    else:
+        prior = pca.fit(images.signals(), k)
     tensors = {
         "mean": prior.mean.float(),
         "components": prior.components.half(),  # half the size; errors are the same to four digits
