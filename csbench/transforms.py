@@ -1,7 +1,7 @@
 """Orthonormal sparsifying transforms of images: theta = Psi(x), x = Psi.inverse(theta), each channel on its own.
 
-An orthonormal transform of n = c h w pixels is applied to batches on the last axis, as operators are. At the sizes of
-images it is kept as one matrix per axis, or per channel for wavelets, so that it runs in any dtype and on any device.
+An orthonormal transform of n = c h w pixels is applied to batches on the last axis, as operators are. It is kept as one
+matrix per axis (and per level, for wavelets), so that it is small, and runs in any dtype, on any device and backwards.
 """
 
 from __future__ import annotations
@@ -83,15 +83,37 @@ class Wavelet2:
             level = min(advised, _factors_of_two(h), _factors_of_two(w))
         self.level = level
 
+        if h % 2**level or w % 2**level:
+            raise ValueError(f"{level} levels do not halve {h}x{w} exactly, and the transform would not be orthonormal")
+        self.level = level
+
     def __call__(self, x: Tensor) -> Tensor:
-        c, h, w = self.image_shape
-        matrix = _wavelet_matrix(h, w, self.wavelet, self.level).to(x)
-        return (x.reshape(*x.shape[:-1], c, h * w) @ matrix.T).reshape(x.shape)
+        image = x.reshape(*x.shape[:-1], *self.image_shape)
+        return self._analyse(image, self.level).reshape(x.shape)
 
     def inverse(self, theta: Tensor) -> Tensor:
-        c, h, w = self.image_shape
-        matrix = _wavelet_matrix(h, w, self.wavelet, self.level).to(theta)
-        return (theta.reshape(*theta.shape[:-1], c, h * w) @ matrix).reshape(theta.shape)
+        coefficients = theta.reshape(*theta.shape[:-1], *self.image_shape)
+        return self._synthesise(coefficients, self.level).reshape(theta.shape)
+
+    def _analyse(self, image: Tensor, level: int) -> Tensor:
+        if level == 0:
+            return image
+        rows, columns = self._matrices(image)
+        split = rows @ image @ columns.T
+        h, w = split.shape[-2] // 2, split.shape[-1] // 2
+        return _with_corner(split, self._analyse(split[..., :h, :w], level - 1))
+
+    def _synthesise(self, coefficients: Tensor, level: int) -> Tensor:
+        if level == 0:
+            return coefficients
+        rows, columns = self._matrices(coefficients)
+        h, w = coefficients.shape[-2] // 2, coefficients.shape[-1] // 2
+        split = _with_corner(coefficients, self._synthesise(coefficients[..., :h, :w], level - 1))
+        return rows.T @ split @ columns
+
+    def _matrices(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        h, w = like.shape[-2:]
+        return _wavelet_matrix(h, self.wavelet).to(like), _wavelet_matrix(w, self.wavelet).to(like)
 
 
 @lru_cache
@@ -100,12 +122,17 @@ def _dct_matrix(n: int) -> Tensor:
 
 
 @lru_cache
-def _wavelet_matrix(h: int, w: int, wavelet: str, level: int) -> Tensor:
-    """Columns are the transforms of the unit images, float64, shape [h w, h w]."""
-    units = np.eye(h * w).reshape(h * w, h, w)
-    coefficients = pywt.wavedecn(units, wavelet, mode="periodization", level=level, axes=(1, 2))
-    stacked, _ = pywt.coeffs_to_array(coefficients, axes=(1, 2))
-    return torch.from_numpy(np.ascontiguousarray(stacked.reshape(h * w, h * w).T))
+def _wavelet_matrix(n: int, wavelet: str) -> Tensor:
+    """One level on one axis, float64, shape [n, n]: n / 2 averages, then n / 2 details."""
+    averages, details = pywt.dwt(np.eye(n), wavelet, mode="periodization", axis=0)
+    return torch.from_numpy(np.concatenate([averages, details]))
+
+
+def _with_corner(image: Tensor, corner: Tensor) -> Tensor:
+    """A copy of the image with its upper left part replaced."""
+    h, w = corner.shape[-2:]
+    upper = torch.cat([corner, image[..., :h, w:]], -1)
+    return torch.cat([upper, image[..., h:, :]], -2)
 
 
 def _factors_of_two(n: int) -> int:

@@ -72,6 +72,17 @@ def test_certified_on_random_problems(m, n, seed, share):
     torch.testing.assert_close(correlation[active], alpha * solution.theta[active].sign(), rtol=1e-7, atol=1e-9)
 
 
+def test_a_coordinate_may_leave_and_come_back_with_the_other_sign():
+    """Nothing else happens between the two knots, so the second is in the segment that begins at the first."""
+    B, y = random_problem(2, 2, 2, 2)
+    alpha = 1e-4 * (y @ B).abs().max().item()
+    path = lasso_path(B, y, [30 * alpha, alpha])
+    assert path[0].theta[0, 1] == 0
+    assert path[1].theta[0, 1] > 0
+    assert lasso_path(B, y, [100 * alpha])[0].theta[0, 1] < 0
+    assert path[1].gap.max() < 1e-9
+
+
 def test_path_equals_single_solutions_in_any_order():
     B, y = random_problem(15, 40, 5, 3)
     alphas = [0.02, 0.5, 0.1, 0.1]

@@ -12,6 +12,13 @@ def test_weights_are_a_bootstrap_and_always_the_same():
     assert weights.std(0).mean() == pytest.approx(np.sqrt(49 / 50**2 / 50), rel=0.05)
 
 
+def test_weighted_means_leave_out_what_is_missing():
+    errors = np.array([[1.0, 4.0, np.nan], [3.0, np.nan, np.nan]])
+    weights = np.array([[0.5, 0.5], [0.25, 0.75], [0.0, 1.0]])
+    expected = [[2.0, 4.0, np.nan], [2.5, 4.0, np.nan], [3.0, np.nan, np.nan]]
+    np.testing.assert_array_equal(stats.weighted_means(weights, errors), expected)
+
+
 def test_interval_covers_the_mean():
     """Coverage of the 95% interval over 400 samples of 100 skewed errors, like errors are."""
     rng = np.random.default_rng(1)

@@ -29,6 +29,7 @@ def test_the_published_suites_are_those_of_the_paper():
         ("reference_m = 25", "reference_m = 26", "'reference_m' must be one of m = 10, 25"),
         ('name = "tiny"', 'name = "a/b"', "'name' must not contain"),
         ('name = "tiny"', 'name = "quick"', "'quick' is a suite of csbench; take another name"),
+        ("images = 3", "images = 3\nfewer_images = [26, 1]", "'fewer_images' must be [one of m, number of images]"),
         ("version = 1", "versoin = 1", "unknown field 'versoin'"),
         ("version = 1", "version = ", "not valid TOML"),
     ],
@@ -66,3 +67,9 @@ def test_narrowing():
     ]:
         with pytest.raises(UsageError, match=message):
             suite.narrowed(**wrong)
+
+
+def test_costly_cells_may_have_fewer_images():
+    suite = load_suite("celeba-gaussian")
+    assert [suite.images_at(m) for m in (20, 2500, 5000, 10000)] == [64, 64, 16, 16]
+    assert suite.narrowed(images=10).images_at(5000) == 10

@@ -6,7 +6,7 @@ from scipy.fft import dctn
 
 from csbench.transforms import DCT2, PixelBasis, Wavelet2
 
-SHAPES = [(1, 28, 28), (3, 16, 32), (1, 5, 7)]
+SHAPES = [(1, 28, 28), (3, 16, 32), (1, 5, 7), (3, 64, 64)]
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -23,6 +23,30 @@ def test_wavelet_agrees_with_pywavelets(wavelet, level):
     for channel, ours in zip(x, theta, strict=True):
         theirs, _ = pywt.coeffs_to_array(pywt.wavedec2(channel, wavelet, mode="periodization", level=level))
         np.testing.assert_allclose(ours, theirs, atol=1e-12)
+
+
+def test_wavelets_of_faces_agree_with_pywavelets():
+    x = np.random.default_rng(1).random((3, 64, 64))
+    psi = Wavelet2((3, 64, 64))
+    theta = psi(torch.from_numpy(x.ravel())).numpy().reshape(x.shape)
+    for channel, ours in zip(x, theta, strict=True):
+        theirs, _ = pywt.coeffs_to_array(pywt.wavedec2(channel, "db4", mode="periodization", level=psi.level))
+        np.testing.assert_allclose(ours, theirs, atol=1e-12)
+
+
+@pytest.mark.parametrize("basis", [DCT2, Wavelet2])
+def test_gradients_are_adjoints(basis):
+    psi = basis((2, 8, 16))
+    x, theta = torch.randn(3, 256, dtype=torch.float64, requires_grad=True), torch.randn(3, 256, dtype=torch.float64)
+    (gradient,) = torch.autograd.grad((psi(x) * theta).sum(), x)
+    torch.testing.assert_close(gradient, psi.inverse(theta))
+    (gradient,) = torch.autograd.grad((psi.inverse(x) * theta).sum(), x)
+    torch.testing.assert_close(gradient, psi(theta))
+
+
+def test_levels_that_do_not_halve_the_image_are_refused():
+    with pytest.raises(ValueError, match="halve"):
+        Wavelet2((1, 28, 28), "haar", 3)
 
 
 @pytest.mark.parametrize("basis", [PixelBasis, DCT2, Wavelet2])

@@ -27,7 +27,7 @@ class LassoSolution:
         objective: P(theta), shape [batch].
         gap: relative duality gap, (P - D) / P, shape [batch].
         residual: ||y - B theta||, shape [batch].
-        knots: how many times the support changed on the way, shape [batch].
+        knots: how many times the support changed on the way, plus the iterations of ADMM if any, shape [batch].
     """
 
     theta: Tensor
@@ -85,16 +85,23 @@ def solve_lasso(B: Tensor, y: Tensor, alpha: float) -> LassoSolution:
 
 
 def duality_gap(B: Tensor, y: Tensor, alpha: float, theta: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Objective, relative duality gap and residual norm, each of shape [batch].
+    """Objective, relative duality gap and residual norm, each of shape [batch]."""
+    r = y - theta @ B.T
+    return certificate(y, alpha, theta, r, r @ B)
+
+
+def certificate(
+    y: Tensor, alpha: float, theta: Tensor, r: Tensor, correlation: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """`duality_gap` from the residuals r = y - B theta and their correlations B^T r.
 
     The dual point is the residual, scaled into the feasible set ||B^T u||_inf <= alpha (Kim, Koh, Lustig, Boyd,
     Gorinevsky 2007, section III). The gap is relative to the objective; where the objective is zero, so is the gap.
     """
     tiny = torch.finfo(y.dtype).tiny
-    r = y - theta @ B.T
     rr, ry = (r * r).sum(1), (r * y).sum(1)
     primal = 0.5 * rr + alpha * theta.abs().sum(1)
-    feasible = alpha / (r @ B).abs().amax(1).clamp_min(tiny)
+    feasible = alpha / correlation.abs().amax(1).clamp_min(tiny)
     scale = torch.minimum(feasible, ry / rr.clamp_min(tiny)).clamp_min(0)
     dual = scale * ry - 0.5 * scale**2 * rr
     return primal, (primal - dual).clamp_min(0) / primal.clamp_min(tiny), rr.sqrt()
@@ -102,7 +109,7 @@ def duality_gap(B: Tensor, y: Tensor, alpha: float, theta: Tensor) -> tuple[Tens
 
 # Signatures are given so that compiling, or loading from the cache, happens at import and never inside a timed cell.
 @njit("void(f8[:,::1], i8, f8[::1], f8[::1])", cache=True, nogil=True)
-def _cholesky_solve(L, s, b, out):
+def cholesky_solve(L, s, b, out):
     """out = (L L^T)^-1 b for the leading s x s block of L."""
     for i in range(s):
         t = b[i]
@@ -119,7 +126,7 @@ def _cholesky_solve(L, s, b, out):
 
 
 @njit("void(f8[:,::1], i8, i8)", cache=True, nogil=True)
-def _remove_row(L, s, r):
+def remove_row(L, s, r):
     """Delete row r from the s x s Cholesky factor and restore its triangle by Givens rotations."""
     for i in range(r, s - 1):
         for k in range(i + 2):
@@ -194,19 +201,19 @@ def _follow_path(gram, correlation, targets, rank, theta, knots):
                     sign[s] = 1.0 if c[j] > 0 else -1.0
                     value[s] = 0.0
                     s += 1
-        _cholesky_solve(L, s, sign, direction)
+        cholesky_solve(L, s, sign, direction)
         _combine_rows(gram, support, s, direction, slope)
 
         step = alpha - targets[t]
         entering, leaving = -1, -1
         for i in range(n):
-            if outside[i] and i != just_left:
+            if outside[i]:  # what has just left may come back with the other sign, but not at once with the same
                 up, down = 1.0 - slope[i], 1.0 + slope[i]
-                if up > 1e-12:
+                if up > 1e-12 and not (i == just_left and c[i] > 0):
                     d = max((alpha - c[i]) / up, 0.0)
                     if d < step:
                         step, entering = d, i
-                if down > 1e-12:
+                if down > 1e-12 and not (i == just_left and c[i] < 0):
                     d = max((alpha + c[i]) / down, 0.0)
                     if d < step:
                         step, entering = d, i
@@ -225,7 +232,7 @@ def _follow_path(gram, correlation, targets, rank, theta, knots):
         if leaving >= 0:
             just_left = support[leaving]
             outside[just_left] = True
-            _remove_row(L, s, leaving)
+            remove_row(L, s, leaving)
             for k in range(leaving, s - 1):
                 support[k], sign[k], value[k] = support[k + 1], sign[k + 1], value[k + 1]
             s -= 1
@@ -233,7 +240,7 @@ def _follow_path(gram, correlation, targets, rank, theta, knots):
             alpha = targets[t]
             for k in range(s):
                 work[k] = correlation[support[k]] - alpha * sign[k]
-            _cholesky_solve(L, s, work, value)
+            cholesky_solve(L, s, work, value)
             for k in range(s):
                 theta[t, support[k]] = value[k]
             knots[t] = steps
