@@ -249,6 +249,7 @@ def tune(
         "lasso-pixel,lasso-dct,lasso-wavelet"
     ),
     images: Annotated[int, typer.Option(min=1, max=500, help="Validation images.")] = 50,
+    m: Annotated[str | None, typer.Option("--m", help="Only these, of the suite's.", metavar="M,...")] = None,
 ) -> None:
     """Choose penalties on validation images, and store them in methods/tuned.json.
 
@@ -261,14 +262,15 @@ def tune(
     from csbench.runner.tuning import tune as tune_method
     from csbench.suites import load_suite
 
-    definition = load_suite(suite).narrowed()
+    definition = load_suite(suite).narrowed(m=_integers("--m", m))
+    options = f" --m {m} --images {images}" if m else ""
     with progress_bar() as progress:
         for name in _names(methods):
             task = progress.add_task(f"{name} on {suite}", total=len(definition.m))
             outcome = tune_method(name, definition, images, lambda m: progress.advance(task))  # noqa: B023
             entry = tuned.key(name, definition.dataset, definition.operator, definition.noise_norm)
             table = tuned.table()  # read anew, for another process may have written to it
-            table[entry] = outcome.entry() | {"command": f"csbench tune {suite}"}
+            table[entry] = outcome.entry() | {"command": f"csbench tune {suite}{options}"}
             write_atomically(tuned.PATH, (json.dumps(dict(sorted(table.items())), indent=2) + "\n").encode())
             print(f"{entry}: alpha = {outcome.alpha:g}")
             bound = get_method(name)().bind(definition.dataset, definition.operator, definition.noise_norm)

@@ -13,14 +13,18 @@ from csbench.priors.quasi_newton import FastSearch, search_latent_fast
 
 
 @dataclass(frozen=True)
-class _Fast(_InRange):
-    """See `csbench.priors.quasi_newton`.
+class CsgmVAEFast(_InRange):
+    """The objective of `csgm-vae` (Bora et al. 2017) by BFGS from screened starts: the same minima, far sooner.
+
+    See `csbench.priors.quasi_newton`. For another generator change `prior`, and `lmbd` with it.
 
     Attributes:
         restarts: starts per image, the best of `candidates` draws.
         candidates: draws of z, which all images share.
     """
 
+    prior: str = "vae-{dataset}"
+    lmbd: float = 0.1
     restarts: int = 10
     candidates: int = 1000
 
@@ -28,23 +32,3 @@ class _Fast(_InRange):
         search = FastSearch(self.lmbd, self.candidates, self.restarts, bf16=self.bf16)
         fit = search_latent_fast(self.generator(given), given.A, given.y, search, rng)
         return Recovery(fit.x, fit.diagnostics)
-
-
-@dataclass(frozen=True)
-class CsgmVAEFast(_Fast):
-    """The objective of `csgm-vae` (Bora et al. 2017) by BFGS from screened starts: the same minima, far sooner."""
-
-    prior: str = "vae-{dataset}"
-    lmbd: float = 0.1
-
-
-@dataclass(frozen=True)
-class CsgmDCGANFast(_Fast):
-    """The objective of `csgm-dcgan` (Bora et al. 2017) by BFGS from screened starts, with a penalty on z.
-
-    Attributes:
-        lmbd: weight of ||z||^2; a search that finds the minimum of the misfit alone fits z to the noise.
-    """
-
-    prior: str = "dcgan-{dataset}"
-    lmbd: float = 0.05
