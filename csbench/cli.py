@@ -364,9 +364,9 @@ def project(
     """
     import torch
 
-    from csbench.priors.project import update
     from csbench.progress import progress_bar
     from csbench.registry import get_dataset
+    from csbench.runner.floors import update
     from csbench.runner.plan import generators
     from csbench.suites import load_suite
 

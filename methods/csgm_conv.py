@@ -14,7 +14,7 @@ from csbench.priors.csgm import LatentSearch
 
 @dataclass(frozen=True)
 class CsgmConvVAE(_CSGM):
-    """CSGM in the range of a convolutional VAE's decoder, from z = 0, with lmbd from the model's misfit (no tuning).
+    """CSGM (Bora et al. 2017) in the range of a convolutional VAE, from z = 0, with lmbd from the model's misfit.
 
     An image is G(z) plus a remainder of variance `misfit` per pixel, which Gaussian measurements turn into noise of
     variance n misfit / m. The posterior of z then has its mode at lmbd = n misfit / m + noise_std^2.

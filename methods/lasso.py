@@ -20,9 +20,9 @@ from csbench.solvers.lasso import LassoSolution
 from csbench.transforms import DCT2, PixelBasis, Transform, Wavelet2
 from csbench.tuned import lookup
 
-# Up to here homotopy is the faster, by 3 to 40 times at n = 784 and 1.5 to 7 at n = 3072 (m 100 to 1000), and exact.
-# Its Gram matrix takes 8 n^2 bytes: 134 MB at this n, but 1.2 GB for 64x64 colour, and is read at every knot.
-HOMOTOPY_PIXELS = 4096
+# Homotopy takes between a fortieth and all of the time of ADMM at n = 784, and at n = 3072 between a seventh where few
+# coefficients are active and more than all where nearly m are. Its Gram matrix takes 8 n^2 bytes: 1.2 GB for faces.
+HOMOTOPY_PIXELS = 2048
 
 
 @dataclass(frozen=True)

@@ -160,13 +160,12 @@ def test_design_is_exact(basis):
     torch.testing.assert_close(design.columns(), B.T.float(), atol=1e-6, rtol=0)
 
 
-@pytest.mark.parametrize("basis", [DCT2, Wavelet2])
-def test_certified_on_a_colour_image(basis):
+def test_certified_on_colour_images():
     shape = (3, 32, 32)
     A, y, x = compressible(shape, 2, 1536)
-    (solution,) = lasso_path(A, basis(shape), y, [0.03], 1e-6)
+    (solution,) = lasso_path(A, Wavelet2(shape), y, [0.03], 1e-6)
     assert solution.gap.max() <= 1e-6
-    assert ((basis(shape).inverse(solution.theta) - x) ** 2).sum() < 0.1 * (x**2).sum()
+    assert ((Wavelet2(shape).inverse(solution.theta) - x) ** 2).sum() < 0.1 * (x**2).sum()
 
 
 @pytest.mark.parametrize("name", ["lasso-dct", "lasso-wavelet", "lasso-pixel"])

@@ -30,6 +30,7 @@ class Deep(nn.Module):
     def __init__(self, *widths: int):
         super().__init__()
         rng = stream("deep")
+        self.latent_dim = widths[0]
         self.weights = [
             torch.randn(a, b, generator=rng, dtype=torch.float64) * (2 / a) ** 0.5 for a, b in pairwise(widths)
         ]
@@ -95,6 +96,7 @@ def test_diagnostics_describe_the_answer(generator):
 
 def test_the_gradient_vanishes_where_the_generator_is_smooth():
     network = nn.Sequential(nn.Linear(8, 60), nn.Softplus(), nn.Linear(60, 90), nn.Sigmoid()).double()
+    network.latent_dim = 8
     for k, weights in enumerate(network.parameters()):
         weights.data = torch.randn(weights.shape, generator=stream("smooth", k), dtype=torch.float64)
     A = Gaussian.draw(30, 90, stream("A")).to(torch.float64)

@@ -155,7 +155,8 @@ def inception_score(probabilities: Tensor) -> tuple[float, float]:
     scores = []
     for part in probabilities.chunk(SPLITS_OF_SCORE):
         marginal = part.mean(0, keepdim=True)
-        scores.append((torch.special.xlogy(part, part / marginal)).sum(1).mean().exp().item())
+        divergence = torch.special.xlogy(part, part) - torch.special.xlogy(part, marginal)
+        scores.append(divergence.sum(1).mean().exp().item())
     return float(np.mean(scores)), float(np.std(scores))
 
 

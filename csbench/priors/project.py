@@ -9,21 +9,15 @@ bound of the minimum.
 
 from __future__ import annotations
 
-import io
-from pathlib import Path
-
 import pandas as pd
 import torch
 
 from csbench.dataset import Dataset, Split
 from csbench.errors import UsageError
-from csbench.files import write_atomically
 from csbench.operators import Identity
-from csbench.priors import checkpoint
 from csbench.priors.csgm import LatentSearch, search_latent
 from csbench.priors.generator import load_prior
 from csbench.seeding import stream
-from csbench.store import floor_path
 
 SEARCH = LatentSearch(lmbd=0.0, restarts=4, steps=500, learning_rate=0.05)
 IMAGES_AT_ONCE = 32  # memory
@@ -66,22 +60,3 @@ def representation_errors(name: str, dataset: Dataset, images: int, split: Split
             "sha256": prior.card["sha256"],
         }
     )
-
-
-def update(results: Path, name: str, dataset: Dataset, images: int) -> float:
-    """Store the errors, unless those of the same weights on at least as many images are there.
-
-    Returns:
-        the mean error over the images.
-    """
-    path = floor_path(results, name, dataset.name)
-    if path.is_file():
-        stored = pd.read_parquet(path)
-        if len(stored) >= images and set(stored["sha256"]) == {checkpoint.card(name)["sha256"]}:
-            return float(stored["mse"].to_numpy()[:images].mean())
-    errors = representation_errors(name, dataset, images)
-    buffer = io.BytesIO()
-    errors.to_parquet(buffer, index=False)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, buffer.getvalue())
-    return float(errors["mse"].to_numpy().mean())

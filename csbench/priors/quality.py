@@ -21,7 +21,7 @@ from csbench.priors.project import representation_errors
 from csbench.seeding import stream
 
 SAMPLES = 10_000
-TEST_IMAGES = 64
+TEST_IMAGES = 32
 
 
 def assess(name: str, dataset: Dataset) -> dict[str, Any]:

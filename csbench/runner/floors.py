@@ -1,0 +1,33 @@
+"""Representation errors on disk, computed once for the same weights."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pandas as pd
+
+from csbench.dataset import Dataset
+from csbench.files import write_atomically
+from csbench.priors import checkpoint
+from csbench.priors.project import representation_errors
+from csbench.store import floor_path
+
+
+def update(results: Path, name: str, dataset: Dataset, images: int) -> float:
+    """Store the errors, unless those of the same weights on at least as many images are there.
+
+    Returns:
+        the mean error over the images.
+    """
+    path = floor_path(results, name, dataset.name)
+    if path.is_file():
+        stored = pd.read_parquet(path)
+        if len(stored) >= images and set(stored["sha256"]) == {checkpoint.card(name)["sha256"]}:
+            return float(stored["mse"].to_numpy()[:images].mean())
+    errors = representation_errors(name, dataset, images)
+    buffer = io.BytesIO()
+    errors.to_parquet(buffer, index=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, buffer.getvalue())
+    return float(errors["mse"].to_numpy().mean())
