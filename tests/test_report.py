@@ -26,7 +26,8 @@ def frame(**methods) -> pd.DataFrame:
         ok = not isinstance(value, str)
         rows.append(
             {"method": name.replace("_", "-"), "m": m, "draw": draw, "image": image, "status": "ok" if ok else value,
-             "mse": value if ok else np.nan, "seconds_per_image": 0.5, "fingerprint": "f", "diag_converged": 1.0,
+             "mse": value if ok else np.nan, "cell_cpu_seconds": 20.0, "batch_size": 40, "fingerprint": "f",
+             "diag_converged": 1.0,
              "y_sha256": f"{m}-{draw}-{image}"}
         )  # fmt: skip
     return pd.DataFrame([row for row in rows if row["status"] != "absent"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from pathlib import Path
 
 from rich.console import Group
@@ -65,7 +66,15 @@ def render_suite(table: Standings, digest: str | None = None) -> str:
     if digest:
         caption += f" Results {digest}."
     marks = _marks(table)
-    headers = ["rank", "method", "all m", *(f"m = {m}" for m in suite.m), *_needed_header(table), "s / image", "notes"]
+    headers = [
+        "rank",
+        "method",
+        "all m",
+        *(f"m = {m}" for m in suite.m),
+        *_needed_header(table),
+        "CPU s / image",
+        "notes",
+    ]
     body = [
         [
             marks[row.method],
@@ -154,7 +163,7 @@ def _thousandths(error: float) -> str:
 
 
 def _seconds(row: Standing) -> str:
-    return "-" if row.seconds_per_image != row.seconds_per_image else f"{row.seconds_per_image:.2g}"
+    return "-" if math.isnan(row.cpu_seconds_per_image) else f"{row.cpu_seconds_per_image:.2g}"
 
 
 def _notes(row: Standing) -> str:

@@ -45,7 +45,7 @@ class Standing:
     errors: dict[int, Estimate]
     best: frozenset[int]
     needed: Estimate | None
-    seconds_per_image: float
+    cpu_seconds_per_image: float
     missing: int
     failed: dict[str, int]
     not_applicable: bool
@@ -143,7 +143,7 @@ def standings(frame: pd.DataFrame, suite: Suite) -> Standings:
                 errors=errors,
                 best=frozenset(best[name]),
                 needed=needed(name) if name in complete else None,
-                seconds_per_image=float(ok["seconds_per_image"].to_numpy().mean()) if len(ok) else math.nan,
+                cpu_seconds_per_image=_cpu_seconds(ok),
                 missing=len(suite.m) * suite.draws - len(set(zip(own["m"], own["draw"], strict=True))),
                 failed={s: n for s, n in sorted(counts.items()) if s not in ("ok", "not_applicable")},
                 not_applicable=set(counts) == {"not_applicable"},
@@ -179,6 +179,13 @@ def saving(frame: pd.DataFrame, suite: Suite, method: str, against: str, at: int
     curves = zip(stats.weighted_means(weights, ours), stats.weighted_means(weights, theirs), strict=True)
     low, high = stats.censored_interval(np.array([factor(own, other) for own, other in curves]))
     return float(_mean(ours)[column]), Estimate(factor(_mean(ours), _mean(theirs)), low, high)
+
+
+def _cpu_seconds(rows: pd.DataFrame) -> float:
+    """Of the processor, for they depend less than those on the wall on what else the machine did."""
+    if not len(rows):
+        return math.nan
+    return float((rows["cell_cpu_seconds"] / rows["batch_size"]).to_numpy().mean())
 
 
 def _mean(errors: np.ndarray) -> np.ndarray:
