@@ -22,7 +22,7 @@ from csbench.tuned import lookup
 
 # Homotopy takes between a fortieth and all of the time of ADMM at n = 784, and at n = 3072 between a seventh where few
 # coefficients are active and more than all where nearly m are. Its Gram matrix takes 8 n^2 bytes: 1.2 GB for faces.
-HOMOTOPY_PIXELS = 2048
+HOMOTOPY_PIXELS = 4096
 
 
 @dataclass(frozen=True)

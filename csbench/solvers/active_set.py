@@ -198,14 +198,12 @@ def _move(columns, candidates, correlation, alpha, limit, L, support, value, s):
         if entering < 0 and leaving < 0:
             return s, knots
         knots += 1
-        just_left, left = -1, -1
-        up, start, square = 0.0, 0.0, 0.0
+        just_left, left, up, start = -1, -1, 0.0, 0.0
         if entering >= 0:
             up = np.sign(q[entering])
             if s == room < m:
                 return s, knots
-            square = _border(columns, support, s, L, entering) if s < m else 0.0
-            if square <= DEPENDENT * _inner(columns, entering, entering):
+            if s == m or _border(columns, support, s, L, entering) <= DEPENDENT * _inner(columns, entering, entering):
                 # The column is a combination of the support's: weight moves to it, and B theta stays, till one is free.
                 for k in range(s):
                     work[k] = up * _inner(columns, entering, support[k])
@@ -227,8 +225,7 @@ def _move(columns, candidates, correlation, alpha, limit, L, support, value, s):
                 support[k], sign[k], value[k] = support[k + 1], sign[k + 1], value[k + 1]
             s -= 1
         if entering >= 0:
-            if leaving >= 0:
-                square = _border(columns, support, s, L, entering)
+            square = _border(columns, support, s, L, entering)
             if square <= 0:
                 return s, knots
             L[s, s] = np.sqrt(square)
