@@ -17,8 +17,12 @@ from csbench.report.standings import Standings
 from csbench.store import floor_path
 from csbench.suites import Suite
 
-# Okabe and Ito 2008: eight colours that colour-blind readers tell apart; dashes and markers for readers in grey
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C8C00", "#7F3C8D", "#666666")
+# Okabe and Ito 2008: eight colours that colour-blind readers tell apart, and more for many methods; dashes and markers
+# for readers in grey
+COLOURS = (
+    "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C8C00", "#7F3C8D", "#666666",
+    "#882255", "#44AA99", "#A6611A", "#332288",
+)  # fmt: skip
 DASHES = ("-", "--", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (3, 1)), "-", "--", "-.", ":")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 FORMATS = (".svg", ".png", ".pdf")
