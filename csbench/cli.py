@@ -401,10 +401,11 @@ def reconstructions(
     import torch
 
     from csbench.progress import progress_bar
-    from csbench.report.reconstructions import draw
+    from csbench.report.reconstructions import check_format, draw
     from csbench.runner.pictures import reconstruct
     from csbench.suites import load_suite
 
+    check_format(output)
     torch.set_num_threads(1)
     definition = load_suite(suite).narrowed(m=_integers("--m", m), methods=_names(methods), draws=1)
     with progress_bar() as progress:

@@ -8,8 +8,9 @@ import torch
 from csbench import get_dataset, load_prior
 from csbench.errors import UsageError
 from csbench.pictures import tile
-from csbench.priors import checkpoint, classifier, project
+from csbench.priors import checkpoint, classifier, project, quality
 from csbench.priors.csgm import LatentSearch
+from csbench.priors.generator import ConvGenerator
 from csbench.runner import floors
 
 PRIORS = sorted(p.stem for p in checkpoint.PACKAGED.glob("*.json") if not p.stem.startswith(("pca", "mean", "class")))
@@ -121,3 +122,38 @@ def test_a_card_without_json_is_named(tmp_path, monkeypatch):
     path.with_suffix(".json").write_text("{")
     with pytest.raises(Exception, match="card cannot be read"):
         checkpoint.card("vae-x")
+
+
+def test_reconstructions_command_draws(csbench, tmp_path):
+    call = ("reconstructions", "quick", "--m", "25", "--methods", "zeros,pca-gaussian,csgm-wgan", "--images", "2", "-o")
+    done = csbench(*call, tmp_path / "rows.png")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "rows.png").stat().st_size > 2000
+    refused = csbench(*call, tmp_path / "rows.gif")
+    assert refused.returncode == 2
+    assert "use .png, .pdf, .svg" in refused.stderr
+
+
+def test_assess_puts_its_figures_on_the_card(tmp_path, monkeypatch):
+    """An untrained generator: its images are judged all the same, and what the card said before stays."""
+    monkeypatch.setenv("CSBENCH_WEIGHTS", str(tmp_path))
+    monkeypatch.setattr(project, "SEARCH", LatentSearch(0.0, 1, 5, 0.05))
+    monkeypatch.setattr(quality, "SAMPLES", 500)
+    monkeypatch.setattr(quality, "TEST_IMAGES", 2)
+    generator = ConvGenerator(4, 7, [8, 4, 1])
+    architecture = {"kind": "conv", "latent_dim": 4, "side": 7, "channels": [8, 4, 1]}
+    about = {"architecture": architecture, "quality": {"old": 1}}
+    checkpoint.save(tmp_path, "dcgan-test", generator.state_dict(), about)
+    figures = quality.assess("dcgan-test", get_dataset("mnist"))
+    assert 1 <= figures["inception_score"] < 3
+    assert checkpoint.card("dcgan-test")["quality"] == {"old": 1} | figures
+
+
+def test_half_precision_does_not_show():
+    """The files hold float16; the same weights before rounding make images that differ by less than a grey level."""
+    rng = torch.Generator().manual_seed(0)
+    full = ConvGenerator(16, 7, [64, 32, 1])
+    rounded = ConvGenerator(16, 7, [64, 32, 1])
+    rounded.load_state_dict({key: value.half() for key, value in full.state_dict().items()})
+    z = torch.randn(50, 16, generator=rng)
+    assert (full(z) - rounded(z)).abs().max() < 1 / 255

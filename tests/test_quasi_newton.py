@@ -162,7 +162,7 @@ def test_where_the_generator_is_not_finite_no_row_goes():
     assert fit.diagnostics["objective"].isfinite().all()
 
 
-def test_the_first_hessian_is_the_mean_quasi_newton_matrix():
+def test_the_first_hessian_is_the_mean_gauss_newton_matrix():
     network, A = Deep(4, 20, 30), Gaussian.draw(10, 30, stream("A")).to(torch.float64)
     z = torch.randn(20, 4, generator=stream("z"), dtype=torch.float64)
     step = 1e-6 * torch.eye(4, dtype=torch.float64)

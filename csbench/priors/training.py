@@ -228,7 +228,7 @@ def _finish(
         "seconds": round(seconds, 1),
         "quality": quality,
     }
-    # Half precision halves the files; a test compares what a generator makes with it.
+    # Half precision halves the files. Representation errors and scores on the card are of the rounded weights.
     path = checkpoint.save(job.folder, job.name, network.half().state_dict(), card)
     job.state.unlink(missing_ok=True)
     return path

@@ -11,6 +11,16 @@ from csbench.errors import UsageError
 FORMATS = (".png", ".pdf", ".svg")
 
 
+def check_format(path: Path) -> None:
+    """Whether a file of this name can be drawn, to be asked before anything is computed.
+
+    Raises:
+        UsageError: an unknown format.
+    """
+    if path.suffix not in FORMATS:
+        raise UsageError(f"{path}: cannot draw {path.suffix or 'a file without extension'}; use {', '.join(FORMATS)}")
+
+
 def draw(
     path: Path, truth: np.ndarray, recovered: dict[int, dict[str, np.ndarray]], errors: dict[int, dict[str, np.ndarray]]
 ) -> None:
@@ -20,12 +30,7 @@ def draw(
         truth: images, shape [batch, c, h, w], range [0, 1].
         recovered: m to method to what it made of the same images.
         errors: m to method to the mean squared error of each, shape [batch].
-
-    Raises:
-        UsageError: an unknown format.
     """
-    if path.suffix not in FORMATS:
-        raise UsageError(f"{path}: cannot draw {path.suffix or 'a file without extension'}; use {', '.join(FORMATS)}")
     import matplotlib as mpl
 
     mpl.use("Agg")
