@@ -139,7 +139,7 @@ def test_assess_puts_its_figures_on_the_card(tmp_path, monkeypatch):
     monkeypatch.setenv("CSBENCH_WEIGHTS", str(tmp_path))
     monkeypatch.setattr(project, "SEARCH", LatentSearch(0.0, 1, 5, 0.05))
     monkeypatch.setattr(quality, "SAMPLES", 500)
-    monkeypatch.setattr(quality, "TEST_IMAGES", 2)
+    monkeypatch.setattr(quality, "IMAGES", 2)
     generator = ConvGenerator(4, 7, [8, 4, 1])
     architecture = {"kind": "conv", "latent_dim": 4, "side": 7, "channels": [8, 4, 1]}
     about = {"architecture": architecture, "quality": {"old": 1}}

@@ -32,7 +32,7 @@ class LatentSearch:
         restarts: starts per image.
         steps: steps of Adam (Kingma and Ba 2015) from each start.
         learning_rate: Adam's.
-        start: "random", z ~ N(0, I), or "zero", the mean of z, where more than one restart is the same again.
+        start: "random", z ~ N(0, I), or "zero": the first start of an image is the mean of z, the others are random.
         bf16: whether all but the last tenth of the steps compute in bfloat16; None: where the processor is fast at it.
         flat: an image is converged if its objective fell by less than this fraction in the last tenth of the steps.
     """
@@ -84,7 +84,9 @@ def search_latent(
     """
     batch, restarts = len(y), search.restarts
     z = torch.randn(batch * restarts, generator.latent_dim, generator=rng).to(y)
-    z = (z if search.start == "random" else torch.zeros_like(z)).requires_grad_()
+    if search.start == "zero":
+        z[::restarts] = 0
+    z.requires_grad_()
     target = y.repeat_interleave(restarts, 0)
     adam = torch.optim.Adam([z], lr=search.learning_rate)
     low = search.in_bf16(y)

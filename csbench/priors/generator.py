@@ -150,9 +150,10 @@ def load_prior(name: str, dtype: torch.dtype = torch.float32, device: str = "cpu
     kind = architecture.pop("kind", None)
     if kind not in ARCHITECTURES:
         raise CheckpointError(f"{name}.json: architecture {kind!r} is not one of {', '.join(ARCHITECTURES)}")
-    generator = ARCHITECTURES[kind](**architecture)
+    with torch.device("meta"):  # no first weights: drawing them would move the global random numbers of the caller
+        generator = ARCHITECTURES[kind](**architecture)
     try:
-        generator.load_state_dict(tensors)
+        generator.load_state_dict(tensors, assign=True)
     except RuntimeError as error:
         raise CheckpointError(f"{name}.safetensors does not fit the architecture on its card: {error}") from error
     return Prior(channels_last(generator.to(device=device, dtype=dtype)).requires_grad_(False).eval(), card)

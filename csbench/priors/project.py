@@ -19,7 +19,7 @@ from csbench.priors.csgm import LatentSearch, search_latent
 from csbench.priors.generator import load_prior
 from csbench.seeding import stream
 
-SEARCH = LatentSearch(lmbd=0.0, restarts=4, steps=500, learning_rate=0.05)
+SEARCH = LatentSearch(lmbd=0.0, restarts=4, steps=500, learning_rate=0.05, start="zero")
 IMAGES_AT_ONCE = 32  # memory
 
 

@@ -180,7 +180,8 @@ def _move(columns, candidates, correlation, alpha, limit, L, support, value, s):
         for j in candidates:
             if outside[j]:
                 slope[j] = h[j] - _dot(columns[j], image)
-                if j != just_left and slope[j] != 0.0:
+                # What has just left may come back with the other sign, but not at once with the same.
+                if slope[j] != 0.0 and not (j == just_left and slope[j] * q[j] > 0):
                     d = max((alpha - q[j]) / slope[j] if slope[j] > 0 else -(alpha + q[j]) / slope[j], 0.0)
                     if d < step:
                         step, entering = d, j
@@ -198,12 +199,14 @@ def _move(columns, candidates, correlation, alpha, limit, L, support, value, s):
         if entering < 0 and leaving < 0:
             return s, knots
         knots += 1
-        just_left, left, up, start = -1, -1, 0.0, 0.0
+        just_left, left = -1, -1
+        up, start, square = 0.0, 0.0, 0.0
         if entering >= 0:
             up = np.sign(q[entering])
             if s == room < m:
                 return s, knots
-            if s == m or _border(columns, support, s, L, entering) <= DEPENDENT * _inner(columns, entering, entering):
+            square = _border(columns, support, s, L, entering) if s < m else 0.0
+            if square <= DEPENDENT * _inner(columns, entering, entering):
                 # The column is a combination of the support's: weight moves to it, and B theta stays, till one is free.
                 for k in range(s):
                     work[k] = up * _inner(columns, entering, support[k])
@@ -225,7 +228,8 @@ def _move(columns, candidates, correlation, alpha, limit, L, support, value, s):
                 support[k], sign[k], value[k] = support[k + 1], sign[k + 1], value[k + 1]
             s -= 1
         if entering >= 0:
-            square = _border(columns, support, s, L, entering)
+            if leaving >= 0:
+                square = _border(columns, support, s, L, entering)
             if square <= 0:
                 return s, knots
             L[s, s] = np.sqrt(square)
