@@ -1,8 +1,9 @@
 import pytest
 import torch
 
-from csbench import Problem, load_prior, stream
+from csbench import Problem, get_method, load_prior, stream
 from csbench.errors import CheckpointError, MissingWeights
+from csbench.methods.csgm_conv import CsgmDCGAN
 from csbench.operators import Gaussian
 from csbench.priors import checkpoint
 from csbench.priors.csgm import LatentSearch, search_latent
@@ -68,6 +69,33 @@ def test_zero_start_is_the_mean_of_z(generator):
     assert torch.equal(a.z, b.z), "nothing is drawn"
     with pytest.raises(ValueError, match="'random' or 'zero'"):
         LatentSearch(0.1, 1, 30, 0.05, start="mean")
+
+
+def test_of_several_starts_the_first_is_zero(generator):
+    given, _ = Problem("mnist", "gaussian", 100, 0.1, 0, 3, "validation").simulate()
+    one = search_latent(generator, given.A, given.y, LatentSearch(0.1, 1, 60, 0.05, "zero", False), stream("x"))
+    four = search_latent(generator, given.A, given.y, LatentSearch(0.1, 4, 60, 0.05, "zero", False), stream("x"))
+    never_worse = four.diagnostics["objective"] <= 1.001 * one.diagnostics["objective"]
+    assert never_worse.all()
+    assert four.diagnostics["restart_spread"].min() > 0, "the others are random"
+
+
+def test_the_penalty_follows_from_the_misfit():
+    given, _ = Problem("mnist", "gaussian", 100, 0.1, 0, 2).simulate()
+    method = CsgmDCGAN().bind("mnist", "gaussian", 0.1)
+    misfit = checkpoint.card("dcgan-mnist")["quality"]["validation_representation_mse"]
+    assert method.params()["misfit"] == misfit
+    assert method.search(given).lmbd == pytest.approx(7.84 * misfit + 0.1**2 / 100)
+    paper = get_method("csgm-dcgan-paper")().bind("mnist", "gaussian", 0.1)
+    assert paper.params()["misfit"] is None
+    assert (paper.params()["lmbd"], paper.params()["start"]) == (0.0, "random")
+
+
+def test_a_card_without_misfit_says_what_adds_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("CSBENCH_WEIGHTS", str(tmp_path))
+    checkpoint.save(tmp_path, "dcgan-mnist", {}, {"quality": {}})
+    with pytest.raises(CheckpointError, match="csbench assess dcgan-mnist --dataset mnist"):
+        CsgmDCGAN().bind("mnist", "gaussian", 0.1)
 
 
 def test_regularisation_shrinks_z(generator):

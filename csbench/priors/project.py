@@ -11,16 +11,32 @@ from __future__ import annotations
 
 import pandas as pd
 import torch
+from torch import Tensor
 
 from csbench.dataset import Dataset, Split
 from csbench.errors import UsageError
 from csbench.operators import Identity
 from csbench.priors.csgm import LatentSearch, search_latent
-from csbench.priors.generator import load_prior
+from csbench.priors.generator import Generator, load_prior
 from csbench.seeding import stream
 
 SEARCH = LatentSearch(lmbd=0.0, restarts=4, steps=500, learning_rate=0.05, start="zero")
 IMAGES_AT_ONCE = 32  # memory
+
+
+def distances(generator: Generator, x: Tensor, rng: torch.Generator) -> Tensor:
+    """min over z of ||x - G(z)||^2 / n for every row of x, shape [images].
+
+    Args:
+        generator: on the CPU, its weights frozen.
+        x: images, shape [images, n].
+        rng: draws the starts but the first, z = 0.
+    """
+    errors = []
+    for part in x.split(IMAGES_AT_ONCE):
+        fit = search_latent(generator, Identity(generator.n), part, SEARCH, rng)
+        errors.append((fit.x - part).square().mean(1))
+    return torch.cat(errors)
 
 
 def representation_errors(name: str, dataset: Dataset, images: int, split: Split = "test") -> pd.DataFrame:
@@ -42,19 +58,14 @@ def representation_errors(name: str, dataset: Dataset, images: int, split: Split
         raise UsageError(f"{name} makes images of {prior.generator.n} pixels, {dataset.name} has {dataset.n}")
     if images > len(chosen):
         raise UsageError(f"{images} {split} images asked for, {dataset.name} has {len(chosen)}")
-    x = chosen[:images].signals()
-    rng = stream("project", name)
-    errors = []
-    for part in x.split(IMAGES_AT_ONCE):
-        fit = search_latent(prior.generator, Identity(dataset.n), part, SEARCH, rng)
-        errors.append((fit.x - part).square().mean(1))
+    errors = distances(prior.generator, chosen[:images].signals(), stream("project", name))
     return pd.DataFrame(
         {
             "prior": name,
             "dataset": dataset.name,
             "split": split,
             "image": chosen.ids[:images],
-            "mse": torch.cat(errors).numpy(),
+            "mse": errors.numpy(),
             "restarts": SEARCH.restarts,
             "steps": SEARCH.steps,
             "sha256": prior.card["sha256"],

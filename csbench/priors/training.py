@@ -18,11 +18,13 @@ from csbench.pictures import tile, write_png
 from csbench.priors import checkpoint, classifier, gan, pca, vae
 from csbench.priors.generator import ReLUGenerator
 from csbench.priors.precision import fast_bf16
+from csbench.priors.project import distances
 from csbench.priors.state import Progress
 from csbench.seeding import stream
 
 PCA_COMPONENTS = 1000  # or all, where images have fewer pixels
 SECONDS_PER_GRID = 60
+VALIDATION_IMAGES = 32  # whose representation error goes onto the card of a GAN, for recovery to use
 
 
 @dataclass(frozen=True)
@@ -174,9 +176,12 @@ def _train_gan(job: TrainingJob, images: Images, card: Card, report: Report) -> 
     )
     if trained.steps < recipe.steps:
         return None
-    generator = trained.generator.cpu().folded()
+    generator = trained.generator.cpu().folded().requires_grad_(False)
+    x = job.dataset.images("validation")[:VALIDATION_IMAGES].signals()
+    misfit = distances(generator, x, stream("project", job.name)).mean().item()
+    quality = {"validation_representation_mse": round(misfit, 6)}
     architecture = recipe.architecture(job.dataset.image_shape)
-    return _finish(job, recipe, card, generator, architecture, trained.steps, trained.seconds, {})
+    return _finish(job, recipe, card, generator, architecture, trained.steps, trained.seconds, quality)
 
 
 def _train_classifier(job: TrainingJob, images: Images, card: Card, report: Report) -> Path | None:
