@@ -267,7 +267,7 @@ def tune(
     with progress_bar() as progress:
         for name in _names(methods):
             task = progress.add_task(f"{name} on {suite}", total=len(definition.m))
-            outcome = tune_method(name, definition, images, lambda m: progress.advance(task))  # noqa: B023
+            outcome = tune_method(name, definition, images, lambda m: progress.update(task, advance=1))  # noqa: B023
             entry = tuned.key(name, definition.dataset, definition.operator, definition.noise_norm)
             table = tuned.table()  # read anew, for another process may have written to it
             table[entry] = outcome.entry() | {"command": f"csbench tune {suite}{options}"}
@@ -381,7 +381,7 @@ def project(
         for name in names:
             error = update(results, name, dataset, definition.images)
             print(f"{name}: {error:.5f} per pixel, mean of {definition.images} test images")
-            progress.advance(task)
+            progress.update(task, advance=1)
 
 
 @app.command()
@@ -410,7 +410,7 @@ def reconstructions(
     definition = load_suite(suite).narrowed(m=_integers("--m", m), methods=_names(methods), draws=1)
     with progress_bar() as progress:
         task = progress.add_task("recovering", total=len(definition.m) * len(definition.methods))
-        truth, recovered, errors = reconstruct(definition, images, lambda: progress.advance(task))
+        truth, recovered, errors = reconstruct(definition, images, lambda: progress.update(task, advance=1))
     draw(output, truth, recovered, errors)
     print(f"wrote {output}")
 
