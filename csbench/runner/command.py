@@ -54,13 +54,15 @@ def run_suite(
         journal.compact()
         todo = [cell for cell, state in _states(part, results) if fresh or state not in ("fresh", "not_applicable")]
         run_id = uuid.uuid4().hex[:12]
-        journal.begin_run(run_id, provenance.collect(jobs))
+        facts = provenance.collect(jobs)
+        journal.begin_run(run_id, facts)
         try:
             failures = _run(todo, journal, jobs, timeout, run_id, console)
             interrupted = False
         except KeyboardInterrupt:
             failures, interrupted = 0, True
         finally:
+            journal.begin_run(run_id, facts | {"ended": provenance.now()})
             written = journal.compact()
             journal.end_run(run_id)
     if interrupted:

@@ -11,6 +11,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import torch
+from threadpoolctl import threadpool_info
+
 import csbench
 from csbench import __version__
 from csbench.machine import cpu_model
@@ -36,10 +39,23 @@ def collect(jobs: int) -> dict[str, Any]:
         "cores": os.cpu_count(),
         "memory_gb": _memory_gb(),
         "os": f"{platform.system()} {platform.release()}",
+        "blas": _blas(),
+        "threads_per_worker": 1,
         "jobs": jobs,
         "command": " ".join(["csbench", *(Path(word).name if os.sep in word else word for word in sys.argv[1:])]),
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "started": now(),
     }
+
+
+def now() -> str:
+    """The time in UTC to the second, in ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _blas() -> str:
+    """The libraries for matrix products that are loaded, with their versions."""
+    found = {f"{lib['internal_api']} {lib['version']}" for lib in threadpool_info() if lib["user_api"] == "blas"}
+    return ", ".join(sorted(found | ({"mkl in torch"} if torch.backends.mkl.is_available() else set())))
 
 
 def _git(*arguments: str, cwd: str | Path | None = None) -> str | None:

@@ -1,0 +1,71 @@
+"""`csbench list`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from csbench.cli.common import AsJson, app, print_table
+from csbench.errors import UsageError
+
+
+@app.command("list")
+def list_(
+    what: Annotated[str, typer.Argument(help="methods, datasets, operators, suites or priors.")] = "methods",
+    as_json: AsJson = False,
+) -> None:
+    """List what there is, with parameters and papers.
+
+    Example: csbench list operators
+    """
+    rows = _catalogue(what)
+    if as_json:
+        print(json.dumps(rows, indent=2))
+    else:
+        headers = list(rows[0]) if rows else []
+        print_table(what, headers, [[_plain(row[h]) for h in headers] for row in rows])
+
+
+def _catalogue(what: str) -> list[dict[str, Any]]:
+    from csbench.registry import BASES, entries
+
+    if what in BASES:
+        rows = []
+        for entry in entries(what).values():  # type: ignore[arg-type]
+            row: dict[str, Any] = {"name": entry.name}
+            if what == "methods":
+                row["parameters"] = entry.fields
+            rows.append(row | {"what": entry.summary, "module": entry.module})
+        return rows
+    if what == "suites":
+        from csbench.suites import load_suite, suite_names
+
+        suites = [load_suite(name) for name in suite_names()]
+        return [
+            {
+                "name": s.name,
+                "version": s.version,
+                "what": s.title,
+                "m": list(s.m),
+                "images": s.images,
+                "draws": s.draws,
+            }
+            for s in suites
+        ]
+    if what == "priors":
+        folder = Path(__file__).parents[1] / "methods" / "weights"
+        cards = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+        return [
+            {"name": c["name"], "trained on": c["dataset"], "measurements": c["measurements"], "quality": c["quality"]}
+            for c in cards
+        ]
+    raise UsageError(f"cannot list {what!r}; there are {', '.join([*BASES, 'suites', 'priors'])}")
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{k}={v}" for k, v in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

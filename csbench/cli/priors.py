@@ -1,0 +1,114 @@
+"""`csbench train`, `assess` and `project`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from csbench.cli.common import Methods, Results, SuiteName, app, names
+from csbench.errors import UsageError
+
+
+@app.command()
+def train(
+    prior: Annotated[
+        str, typer.Argument(help="vae, conv-vae, dcgan, wgan, random-relu, pca, mean, or the classifier that judges.")
+    ],
+    dataset: Annotated[str, typer.Option(help="Name of a dataset.")] = "mnist",
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint of a stopped training.")] = False,
+    minutes: Annotated[float | None, typer.Option(help="Stop after this time; --resume goes on.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Of a VAE, instead of the recipe's.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Of a GAN, instead of the recipe's.")] = None,
+    bf16: Annotated[
+        bool | None, typer.Option(help="Convolutions in bfloat16; default: where the processor is fast at it.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder; default: methods/weights.")] = None,
+) -> None:
+    """Train a prior; writes weights and their card, and a grid of samples as it goes.
+
+    Example: csbench train dcgan --dataset mnist --minutes 10
+    """
+    import torch
+
+    from csbench.priors import checkpoint
+    from csbench.priors.training import TrainingJob
+    from csbench.priors.training import train as start
+    from csbench.progress import progress_bar
+    from csbench.registry import get_dataset
+
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise UsageError("--device cuda: torch sees no GPU; use --device cpu")
+    folder = output or checkpoint.weights_folders()[0]
+    job = TrainingJob(prior, get_dataset(dataset), folder, device, epochs, steps, minutes, resume, bf16)
+    with progress_bar("{task.fields[note]}") as progress:
+        task = progress.add_task(f"{prior} on {dataset}", total=None, note="")
+        path = start(
+            job,
+            lambda p: progress.update(task, completed=p.done, total=p.total, note=p.note),
+        )
+    if path is None:
+        print("time is up; the checkpoint is kept. Go on with the same command and --resume")
+    else:
+        print(f"wrote {path} and {path.with_suffix('.json').name}")
+
+
+@app.command()
+def assess(
+    prior: Annotated[str, typer.Argument(help="Name of trained weights, such as dcgan-mnist.")],
+    dataset: Annotated[str, typer.Option(help="Name of the dataset that they were trained on.")] = "mnist",
+    grid: Annotated[Path | None, typer.Option(help="Also write a grid of samples, a .png file.")] = None,
+) -> None:
+    """Measure a generator: inception score, Frechet distance, representation error; puts them on its card.
+
+    Example: csbench assess dcgan-mnist --dataset mnist --grid samples.png
+    """
+    import torch
+
+    from csbench.priors.quality import assess as measure
+    from csbench.priors.quality import sample_grid
+    from csbench.registry import get_dataset
+
+    torch.set_num_threads(1)
+    images = get_dataset(dataset)
+    if grid is not None:
+        sample_grid(prior, images, grid)
+        print(f"wrote {grid}")
+    for name, value in measure(prior, images).items():
+        print(f"{name}: {value}")
+
+
+@app.command()
+def project(
+    suite: SuiteName,
+    methods: Methods = None,
+    results: Results = Path("results"),
+) -> None:
+    """Representation error of the generators on a suite's test images: min over z of ||x - G(z)||.
+
+    It is the dashed floor in plots. Errors of weights that have not changed are kept.
+
+    Example: csbench project mnist-gaussian --methods csgm-vae,csgm-dcgan
+    """
+    import torch
+
+    from csbench.progress import progress_bar
+    from csbench.registry import get_dataset
+    from csbench.runner.floors import update
+    from csbench.runner.plan import generators
+    from csbench.suites import load_suite
+
+    torch.set_num_threads(1)
+    definition = load_suite(suite).narrowed(methods=names(methods))
+    dataset = get_dataset(definition.dataset)
+    found = generators(definition)
+    if not found:
+        raise UsageError("none of these methods has a generator")
+    with progress_bar() as progress:
+        task = progress.add_task(f"projecting on {definition.dataset}", total=len(found))
+        for name in found:
+            error = update(results, name, dataset, definition.images)
+            print(f"{name}: {error:.5f} per pixel, mean of {definition.images} test images")
+            progress.update(task, advance=1)

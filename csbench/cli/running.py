@@ -1,0 +1,129 @@
+"""`csbench run`, `status` and `tune`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from csbench.cli.common import AsJson, Methods, Results, SuiteName, app, integers, names, print_table
+from csbench.errors import CsbenchError, UsageError
+
+if TYPE_CHECKING:
+    from csbench.suites import Suite
+
+
+@app.command()
+def run(
+    suite: SuiteName,
+    methods: Methods = None,
+    m: Annotated[str | None, typer.Option(help="Only these m, e.g. 25,50.", metavar="M,...")] = None,
+    images: Annotated[int | None, typer.Option(help="Another number of images; never published.")] = None,
+    draws: Annotated[int | None, typer.Option(help="Only the first draws of A.")] = None,
+    jobs: Annotated[int | None, typer.Option(help="Worker processes; default: one per processor.")] = None,
+    results: Results = Path("results"),
+    timeout: Annotated[float | None, typer.Option(help="Seconds that a cell may take.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Run again what is there already.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run what is missing or stale of a suite, and show its leaderboard.
+
+    Example: csbench run mnist-gaussian --methods lasso-dct,csgm-vae --m 25,50 --draws 1
+    """
+    from csbench.suites import load_suite
+
+    if jobs is not None and jobs < 1:
+        raise UsageError(f"--jobs is 1 or more, not {jobs}")
+    if timeout is not None and timeout <= 0:
+        raise UsageError(f"--timeout is a number of seconds above 0, not {timeout:g}")
+    whole = load_suite(suite)
+    part = whole.narrowed(integers("--m", m), images, draws, names(methods))
+
+    from csbench.runner.command import run_suite  # imports torch, so only once the call is known to be right
+
+    part, broken = _loadable(part, methods)
+    code = run_suite(whole, part, results, jobs, timeout, fresh, as_json)
+    sys.exit(code or bool(broken))
+
+
+@app.command()
+def status(
+    suite: SuiteName,
+    methods: Methods = None,
+    check: Annotated[bool, typer.Option("--check", help="Exit with 1 unless all is fresh or not applicable.")] = False,
+    results: Results = Path("results"),
+    as_json: AsJson = False,
+) -> None:
+    """Show what of a suite is fresh, stale, missing, failed or not applicable.
+
+    Example: csbench status mnist-gaussian
+    """
+    from csbench.runner.command import suite_states
+    from csbench.suites import load_suite
+
+    part, _ = _loadable(load_suite(suite).narrowed(methods=names(methods)), methods)
+    table = suite_states(part, results)
+    if as_json:
+        print(json.dumps(table, indent=2))
+    else:
+        columns = list(next(iter(table.values()), {}))
+        print_table(
+            f"Cells of {suite}", ["method", *columns], [[n, *(str(c[k]) for k in columns)] for n, c in table.items()]
+        )
+    open_cells = sum(count[state] for count in table.values() for state in ("stale", "missing", "failed"))
+    if check and open_cells:
+        raise CsbenchError(f"{open_cells} cells of {suite} are not fresh; run `csbench run {suite}`")
+
+
+@app.command()
+def tune(
+    suite: SuiteName,
+    methods: Annotated[str, typer.Option(help="Methods with a penalty.", metavar="NAME,...")] = (
+        "lasso-pixel,lasso-dct,lasso-wavelet"
+    ),
+    images: Annotated[int, typer.Option(min=1, max=500, help="Validation images.")] = 50,
+    m: Annotated[str | None, typer.Option("--m", help="Only these, of the suite's.", metavar="M,...")] = None,
+) -> None:
+    """Choose penalties on validation images, and store them in methods/tuned.json.
+
+    Example: csbench tune mnist-gaussian --methods lasso-dct
+    """
+    from csbench import tuned
+    from csbench.files import write_atomically
+    from csbench.progress import progress_bar
+    from csbench.registry import get_method
+    from csbench.runner.tuning import tune as tune_method
+    from csbench.suites import load_suite
+
+    definition = load_suite(suite).narrowed(m=integers("--m", m))
+    options = f" --m {m} --images {images}" if m else ""
+    with progress_bar() as progress:
+        for name in names(methods):
+            task = progress.add_task(f"{name} on {suite}", total=len(definition.m))
+            outcome = tune_method(name, definition, images, lambda m: progress.update(task, advance=1))  # noqa: B023
+            entry = tuned.key(name, definition.dataset, definition.operator, definition.noise_norm)
+            table = tuned.table()  # read anew, for another process may have written to it
+            table[entry] = outcome.entry() | {"command": f"csbench tune {suite}{options}"}
+            write_atomically(tuned.PATH, (json.dumps(dict(sorted(table.items())), indent=2) + "\n").encode())
+            print(f"{entry}: alpha = {outcome.alpha:g}")
+            bound = get_method(name)().bind(definition.dataset, definition.operator, definition.noise_norm)
+            if bound.params().get("alpha") != outcome.alpha:
+                print(
+                    f"note: {name} does not use it; its `bind` must look it up (see CONTRIBUTING.md)", file=sys.stderr
+                )
+    print(f"wrote {tuned.PATH.name}")
+
+
+def _loadable(suite: Suite, asked_for: str | None) -> tuple[Suite, list[str]]:
+    """Leaves out methods that cannot be loaded, and says so; those that were asked for by name stay, and fail."""
+    from csbench.runner.plan import without_broken
+
+    if asked_for:
+        return suite, []
+    suite, broken = without_broken(suite)
+    for message in broken:
+        print(f"csbench: {message}", file=sys.stderr)
+    return suite, broken

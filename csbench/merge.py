@@ -1,0 +1,96 @@
+"""The union of two folders of results: nothing is dropped without a word."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+
+from csbench.errors import UsageError
+from csbench.store import COORDINATES, METRICS, read_file, read_provenance, write_file
+
+SAME = (*METRICS, "status", "fingerprint", "params", "y_sha256")  # what two copies of a row must agree on
+
+
+@dataclass
+class Merged:
+    """What came of it.
+
+    Attributes:
+        written: file to its number of rows.
+        conflicts: one line for each cell that both folders have and that differs.
+    """
+
+    written: dict[Path, int] = field(default_factory=dict)
+    conflicts: list[str] = field(default_factory=list)
+
+
+def merge_folders(first: Path, second: Path, output: Path, prefer: str | None = None) -> Merged:
+    """Unite `first` (A) and `second` (B) in `output`.
+
+    A cell that only one has is kept. One that both have with the same numbers is kept once, A's copy. Where the numbers
+    differ it is a conflict: without `prefer` its whole file is left unwritten.
+
+    Args:
+        prefer: "A" or "B", whose copy of a cell in conflict to keep.
+
+    Raises:
+        UsageError: neither folder has results.
+        ResultsError: a file cannot be trusted; nothing has been written then.
+    """
+    folders = (first, second)
+    files = sorted({path.relative_to(folder) for folder in folders for path in folder.glob("suite=*/*.parquet")})
+    if not files:
+        raise UsageError(f"no results in {first}/ or {second}/: they belong in suite=NAME/method=NAME.parquet there")
+    outcome = Merged()
+    ready = []
+    for name in files:
+        paths = [folder / name for folder in folders if (folder / name).exists()]
+        tables = [read_file(path) for path in paths]
+        known: dict[str, object] = {}
+        for path in reversed(paths):
+            known |= read_provenance(path)
+        conflicts: list[str] = []
+        if len(tables) == 2:
+            tables, conflicts = _united(name, tables[0], tables[1], prefer)
+        outcome.conflicts += conflicts
+        if not conflicts or prefer:
+            ready.append((output / name, pa.concat_tables(tables, promote_options="default"), known))
+    for path, table, known in ready:
+        write_file(path, table, known)  # type: ignore[arg-type]
+        outcome.written[path] = len(table)
+    return outcome
+
+
+def _united(name: Path, a: pa.Table, b: pa.Table, prefer: str | None) -> tuple[list[pa.Table], list[str]]:
+    """The rows of each that stay, and the cells in conflict."""
+    ours, theirs = _cells(a), _cells(b)
+    conflicts = []
+    for cell in sorted(ours.keys() & theirs.keys()):
+        differing = _differing(a.take(ours[cell]), b.take(theirs[cell]))
+        if differing:
+            m, draw = cell[COORDINATES.index("m")], cell[COORDINATES.index("draw")]
+            conflicts.append(f"{name}: m = {m}, draw {draw}: A and B differ in {', '.join(differing)}")
+        del (ours if differing and prefer == "B" else theirs)[cell]
+    return [_rows(a, ours), _rows(b, theirs)], conflicts
+
+
+def _cells(table: pa.Table) -> dict[tuple, list[int]]:
+    """Coordinates of each cell to the numbers of its rows."""
+    cells: dict[tuple, list[int]] = {}
+    for i, cell in enumerate(zip(*(table[name].to_pylist() for name in COORDINATES), strict=True)):
+        cells.setdefault(cell, []).append(i)
+    return cells
+
+
+def _rows(table: pa.Table, cells: dict[tuple, list[int]]) -> pa.Table:
+    return table.take(pa.array([row for rows in cells.values() for row in rows], pa.int64()))
+
+
+def _differing(a: pa.Table, b: pa.Table) -> list[str]:
+    """Names of the columns in which two copies of a cell differ."""
+    a, b = a.sort_by("image"), b.sort_by("image")
+    if a["image"].to_pylist() != b["image"].to_pylist():
+        return ["image"]
+    return [name for name in SAME if not a[name].equals(b[name])]
