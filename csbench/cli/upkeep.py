@@ -1,4 +1,4 @@
-"""`csbench show` and `merge`: results files, apart from running and rendering."""
+"""`csbench show` and `merge` for results files, `new-method` and `check` for those who submit."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from csbench.cli.common import AsJson, app, print_table
-from csbench.errors import CsbenchError
+from csbench.errors import CsbenchError, UsageError
 
 
 @app.command()
@@ -60,3 +60,66 @@ def merge(
         raise CsbenchError(
             f"{len(outcome.conflicts)} cells differ; their files were not written. Choose with --prefer A or --prefer B"
         )
+
+
+@app.command("new-method")
+def new_method(
+    name: Annotated[str, typer.Argument(help="In kebab case, such as basis-pursuit.", metavar="NAME")],
+) -> None:
+    """Write a working method to start from, methods/NAME.py, and its test; in a checkout.
+
+    Example: csbench new-method basis-pursuit
+    """
+    from csbench.scaffold import new_method as scaffold
+
+    method, test = scaffold(name)
+    print(f"wrote {method}, ridge regression to be changed into your method, and {test}. Next:")
+    print(f"  csbench check {method}")
+    print(f"  csbench run quick --methods {name},lasso-dct,csgm-vae")
+
+
+@app.command()
+def check(
+    target: Annotated[str, typer.Argument(help="A plug-in's file, or a method's name.", metavar="FILE|NAME")],
+    dataset: Annotated[str, typer.Option(help="Whose priors and penalties to take.")] = "mnist",
+) -> None:
+    """Check that a method keeps the rules, and say what to fix.
+
+    Example: csbench check methods/lasso.py
+    """
+    import torch
+
+    from csbench.conformance import conform
+
+    torch.set_num_threads(1)
+    faults = 0
+    for name in _registered(target):
+        print(name)
+        for verdict in conform(name, dataset):
+            print(f"  {verdict.outcome:8}{verdict.check}" + (f"\n          {verdict.reason}" if verdict.reason else ""))
+            faults += verdict.outcome == "failed"
+    if faults:
+        raise CsbenchError(f"{faults} checks failed")
+
+
+def _registered(target: str) -> list[str]:
+    """The methods that a file defines, or the one of this name."""
+    from csbench.registry import entries, get_method
+
+    known = entries("methods")
+    path = Path(target)
+    if not target.endswith(".py"):
+        get_method(target)
+        return [target]
+    found = [name for name, entry in known.items() if entry.path.resolve() == path.resolve()]
+    if found:
+        return found
+    if not path.is_file():
+        raise UsageError(f"{path}: no such file")
+    home = (Path(__file__).parents[1] / "methods").resolve()
+    if path.resolve().parent == home:
+        raise UsageError(f"{path} defines no method: a public class derived from csbench.Method")
+    raise UsageError(
+        f"{path} is not registered. Move it to {home}/, or declare its module in the entry-point group "
+        "csbench.methods of your package and install that (CONTRIBUTING.md shows how)"
+    )

@@ -94,8 +94,8 @@ def solve(task: Task) -> Outcome:
             answer = method.recover(given, rng)
             wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         recovery = answer if isinstance(answer, Recovery) else Recovery(answer)
-        if complaint := _complaint(recovery, given):
-            return Outcome("failed", complaint)
+        if wrong := complaint(recovery, given):
+            return Outcome("failed", wrong)
         return Outcome(
             "ok",
             x_hat=recovery.x_hat.detach().cpu().numpy(),
@@ -115,7 +115,7 @@ def solve(task: Task) -> Outcome:
         return Outcome("failed", traceback.format_exc()[-REASON_LENGTH:])
 
 
-def _complaint(recovery: Recovery, given: Measurement) -> str | None:
+def complaint(recovery: Recovery, given: Measurement) -> str | None:
     """What is wrong with the form of an answer, or None."""
     x_hat, expected = recovery.x_hat, (given.batch, given.n)
     if not isinstance(x_hat, torch.Tensor):
