@@ -91,11 +91,12 @@ def make_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
     return pa.Table.from_pylist([dict(row) for row in rows], schema=schema)
 
 
-def read_file(path: Path, suite: Suite | None = None) -> pa.Table:
+def read_file(path: Path, suite: Suite | None = None, may_lack: Sequence[str] = ()) -> pa.Table:
     """A results file, whole and checked.
 
     Args:
         suite: the suite that the rows must be of, at its version.
+        may_lack: columns that are null where the file does not have them.
 
     Raises:
         ResultsError: not Parquet or truncated, of another schema, of a newer csbench, of another suite or version; the
@@ -116,8 +117,11 @@ def read_file(path: Path, suite: Suite | None = None) -> pa.Table:
     if int(version) < SCHEMA_VERSION:
         raise ResultsError(f"{path}: schema version {version} is older than {SCHEMA_VERSION}; run the suite again")
     for field in SCHEMA:
-        if field.name not in table.schema.names:
-            raise ResultsError(f"{path}: column {field.name!r} is missing")
+        if field.name not in table.schema.names and field.name in may_lack:
+            table = table.append_column(field, pa.nulls(len(table), field.type))
+        elif field.name not in table.schema.names:
+            remedy = "; csbench rescore computes it" if field.name in METRICS else ""
+            raise ResultsError(f"{path}: column {field.name!r} is missing{remedy}")
         if table.schema.field(field.name).type != field.type:
             found = table.schema.field(field.name).type
             raise ResultsError(f"{path}: column {field.name!r} is {found}, the schema says {field.type}")

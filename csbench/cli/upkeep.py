@@ -1,4 +1,4 @@
-"""`csbench show` and `merge` for results files, `new-method` and `check` for those who submit."""
+"""`csbench show`, `merge`, `verify` and `rescore` for results files; `new-method` and `check` for those who submit."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from csbench.cli.common import AsJson, app, print_table
+from csbench.cli.common import AsJson, Methods, Results, SuiteName, app, names, print_table
 from csbench.errors import CsbenchError, UsageError
 
 
@@ -59,6 +59,63 @@ def merge(
     if outcome.conflicts and prefer is None:
         raise CsbenchError(
             f"{len(outcome.conflicts)} cells differ; their files were not written. Choose with --prefer A or --prefer B"
+        )
+
+
+@app.command()
+def verify(
+    file: Annotated[Path, typer.Argument(help="A results file in its place, suite=NAME/method=NAME.parquet.")],
+    sample: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of the cells to run again.")] = 0.05,
+    seed: Annotated[int | None, typer.Option(help="Of the choice; default: one that nobody can foresee.")] = None,
+) -> None:
+    """Check a submitted results file: form, completeness, every y, plausibility; a random sample is run again.
+
+    Example: csbench verify results/suite=mnist-gaussian/method=lasso-dct.parquet --sample 0.1
+    """
+    from csbench.progress import progress_bar
+    from csbench.runner.verify import verify as examine
+
+    faults = 0
+    with progress_bar("{task.fields[note]}") as progress:
+        task = progress.add_task("verifying", total=None, note="")
+        for one in examine(file, sample, seed, report=lambda what: progress.update(task, note=what)):
+            print(f"{'FAILED' if one.fault else 'ok':8}{one.what}" + (f"\n        {one.fault}" if one.fault else ""))
+            progress.update(task, advance=1)
+            faults += one.fault is not None
+    if faults:
+        raise CsbenchError(f"{file}: {faults} checks failed")
+
+
+@app.command()
+def rescore(
+    suite: SuiteName,
+    methods: Methods = None,
+    results: Results = Path("results"),
+) -> None:
+    """Compute the metrics again from the reconstructions that runs on this machine kept; nothing is solved.
+
+    Example: csbench rescore mnist-gaussian
+    """
+    import torch
+
+    from csbench.progress import progress_bar
+    from csbench.runner.rescore import rescore as compute
+    from csbench.suites import load_suite
+
+    torch.set_num_threads(1)
+    definition = load_suite(suite).narrowed(methods=names(methods))
+    with progress_bar() as progress:
+        task = progress.add_task(f"scoring {suite}", total=None)
+        outcomes = compute(definition, results, lambda: progress.update(task, advance=1))
+    if not outcomes:
+        raise UsageError(f"no results of {definition.name} in {results}/; run `csbench run {suite}`")
+    for outcome in outcomes:
+        print(f"{outcome.path}: {outcome.cells} cells")
+    if lost := [outcome for outcome in outcomes if outcome.lost]:
+        which = ",".join(outcome.path.stem.removeprefix("method=") for outcome in lost)
+        raise CsbenchError(
+            f"{sum(outcome.lost for outcome in lost)} cells have no reconstruction on this machine; "
+            f"`csbench run {suite} --fresh --methods {which}` makes them"
         )
 
 

@@ -19,6 +19,7 @@ from csbench.report.curves import plot
 from csbench.report.leaderboard import render_suite, terminal_table
 from csbench.report.standings import standings
 from csbench.runner import provenance
+from csbench.runner.kept import keep
 from csbench.runner.local import default_jobs, run_cells
 from csbench.runner.plan import Cell, State, make_cells, states
 from csbench.runner.score import score
@@ -57,7 +58,7 @@ def run_suite(
         facts = provenance.collect(jobs)
         journal.begin_run(run_id, facts)
         try:
-            failures = _run(todo, journal, jobs, timeout, run_id, console)
+            failures = _run(todo, journal, results, jobs, timeout, run_id, console)
             interrupted = False
         except KeyboardInterrupt:
             failures, interrupted = 0, True
@@ -87,7 +88,9 @@ def run_suite(
     return 1 if bad else 0
 
 
-def _run(cells: list[Cell], journal: Journal, jobs: int, timeout: float | None, run_id: str, console: Console) -> int:
+def _run(
+    cells: list[Cell], journal: Journal, results: Path, jobs: int, timeout: float | None, run_id: str, console: Console
+) -> int:
     """Run the cells under a progress bar; returns how many are not ok."""
     failures = 0
     with progress_bar("{task.fields[note]}") as progress:
@@ -96,6 +99,8 @@ def _run(cells: list[Cell], journal: Journal, jobs: int, timeout: float | None, 
             for cell, outcome, given, truth in outcomes:
                 table = score(cell, outcome, given, truth, run_id)
                 journal.commit(table)
+                if outcome.x_hat is not None:
+                    keep(results, cell.suite.name, cell.method_name, cell.id, outcome.x_hat)
                 statuses = set(table["status"].to_pylist())
                 where = f"{cell.method_name} m={cell.problem.m} draw={cell.problem.draw}"
                 if statuses - {"ok", "not_applicable"}:

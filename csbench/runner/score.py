@@ -6,6 +6,7 @@ import json
 
 import pyarrow as pa
 import torch
+from torch import Tensor
 
 from csbench import metrics
 from csbench.measurement import Measurement
@@ -47,14 +48,7 @@ def score(cell: Cell, outcome: Outcome, given: Measurement, truth: Truth, run_id
     if outcome.x_hat is None:
         return make_table(rows)
     x_hat = torch.from_numpy(outcome.x_hat)
-    values = {
-        "mse": metrics.mse(x_hat, truth.x),
-        "relative_l2": metrics.relative_l2(x_hat, truth.x),
-        "psnr": metrics.psnr(x_hat, truth.x),
-        "ssim": metrics.ssim(x_hat, truth.x, given.image_shape),
-        "measurement_error": (given.A(x_hat) - given.y).double().norm(dim=1),
-    }
-    columns = {name: value.tolist() for name, value in values.items()}
+    columns = metric_columns(x_hat, given, truth)
     columns |= {f"{DIAGNOSTIC}{name}": value.tolist() for name, value in outcome.diagnostics.items()}
     finite = torch.isfinite(x_hat).all(1).tolist()
     for i, row in enumerate(rows):
@@ -63,3 +57,15 @@ def score(cell: Cell, outcome: Outcome, given: Measurement, truth: Truth, run_id
         else:
             row |= {"status": "diverged", "reason": "x_hat is not finite"}
     return make_table(rows)
+
+
+def metric_columns(x_hat: Tensor, given: Measurement, truth: Truth) -> dict[str, list[float]]:
+    """Every metric in `store.METRICS` for each image of a batch."""
+    values = {
+        "mse": metrics.mse(x_hat, truth.x),
+        "relative_l2": metrics.relative_l2(x_hat, truth.x),
+        "psnr": metrics.psnr(x_hat, truth.x),
+        "ssim": metrics.ssim(x_hat, truth.x, given.image_shape),
+        "measurement_error": (given.A(x_hat) - given.y).double().norm(dim=1),
+    }
+    return {name: value.tolist() for name, value in values.items()}

@@ -1,0 +1,42 @@
+"""Reconstructions on this machine, so that a new metric needs scoring and no solving: `results/.reconstructions/`.
+
+They are not published: git ignores them, and a missing one costs no more than running its cell again.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from pyarrow import feather
+
+from csbench.store import CellId
+
+FOLDER = ".reconstructions"
+
+
+def keep(results: Path, suite: str, method: str, cell: CellId, x_hat: np.ndarray) -> None:
+    """Store x_hat, shape [batch, n], in place of what an older version of the method made of the same cell."""
+    path = _path(results, suite, method, cell)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for older in path.parent.glob(f"{cell.key}-*.feather"):
+        older.unlink(missing_ok=True)
+    images = pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(x_hat).ravel()), x_hat.shape[1])
+    temporary = path.with_suffix(".tmp")
+    feather.write_feather(pa.table({"x_hat": images}), temporary, compression="lz4")
+    temporary.rename(path)  # no fsync: half a file after a power cut is not read, and costs no result
+
+
+def kept(results: Path, suite: str, method: str, cell: CellId) -> np.ndarray | None:
+    """What was stored, shape [batch, n], or None where there is nothing whole."""
+    path = _path(results, suite, method, cell)
+    try:
+        column = feather.read_table(path)["x_hat"].combine_chunks()
+    except (FileNotFoundError, pa.ArrowInvalid, OSError):
+        return None
+    return column.flatten().to_numpy().reshape(len(column), -1).copy()  # writable, as torch wants it
+
+
+def _path(results: Path, suite: str, method: str, cell: CellId) -> Path:
+    return results / FOLDER / f"suite={suite}" / f"method={method}" / f"{cell.key}-{cell.fingerprint}.feather"

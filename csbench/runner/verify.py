@@ -1,0 +1,192 @@
+"""Whether a submitted results file can be believed, found out on this machine.
+
+The form of the file, the completeness of the suite's grid, the y that every row was given, and the plausibility of the
+errors are checked for all rows; a random sample of the cells is run again. Methods that search from random starts do
+not give the same figures on every processor, so the tolerance is the method's own: a sampled cell is also run on
+measurements that are changed by as much as rounding changes them, and the stored errors may differ from the recomputed
+ones by a small multiple of what that changes.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from csbench import metrics
+from csbench.errors import UsageError
+from csbench.measurement import Measurement
+from csbench.problem import Problem, Truth, digest
+from csbench.registry import get_dataset
+from csbench.runner.local import run_cells
+from csbench.runner.plan import Cell, make_cells
+from csbench.seeding import stream
+from csbench.store import floor_path, read_file
+from csbench.suites import Suite, load_suite
+
+RELATIVE = 1e-3  # by which errors may differ whatever the method
+ROUNDING = {False: 1e-6, True: 2**-9}  # relative change of y: float32 on another processor, and bfloat16
+TIMES = 3.0  # what the rounding changes
+FLOOR = 0.9  # of the representation error, itself found by a search
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was checked; `fault` is None where it holds."""
+
+    what: str
+    fault: str | None = None
+
+
+@dataclass(frozen=True)
+class Rounded(Problem):
+    """The problem with every entry of y changed by a random relative amount of this standard deviation."""
+
+    rounding: float = 0.0
+
+    def simulate(self) -> tuple[Measurement, Truth]:
+        given, truth = super().simulate()
+        change = self.rounding * torch.randn(given.y.shape, generator=stream("rounding"))
+        return replace(given, y=given.y * (1 + change)), truth
+
+
+def verify(
+    path: Path,
+    sample: float = 0.05,
+    seed: int | None = None,
+    report: Callable[[str], None] = lambda what: None,
+) -> Iterator[Check]:
+    """Check one results file, `suite=NAME/method=NAME.parquet`.
+
+    Args:
+        sample: share of the cells that are run again; above 0, at least one is.
+        seed: of the choice; None: nobody can foresee it.
+        report: told what is being done.
+
+    Raises:
+        UsageError: no such file, suite or method.
+        ResultsError: the file is damaged, of another schema, or of another version of the suite.
+    """
+    if not path.is_file():
+        raise UsageError(f"{path}: no such file; results are in results/suite=NAME/method=NAME.parquet")
+    suite = load_suite(path.parent.name.removeprefix("suite="))
+    method = path.stem.removeprefix("method=")
+    frame = read_file(path, suite).to_pandas()
+    yield Check(f"{len(frame)} rows in the schema, of suite {suite.name} version {suite.version}")
+    cells = make_cells(suite.narrowed(methods=(method,)))
+    yield _complete(frame, cells, suite)
+    yield _same_code(frame, cells)
+    yield Check("every row is ok or says why not", _unexplained(frame))
+    ok = frame[frame["status"] == "ok"]
+    odd = int((np.abs(ok["psnr"] + 10 * np.log10(ok["mse"])) > 1e-6).sum())  # 0 where there are none
+    yield Check("metrics agree with one another", f"psnr is not -10 log10(mse) in {odd} rows" if odd else None)
+    yield from _plausible(frame, cells, suite, path.parent.parent)
+
+    report("simulating every y")
+    yield _same_y(frame, cells)
+
+    solved = {tuple(pair) for pair in frame[frame["status"] == "ok"][["m", "draw"]].itertuples(index=False)}
+    candidates = [cell for cell in cells if (cell.problem.m, cell.problem.draw) in solved]
+    count = min(len(candidates), max(1, round(sample * len(cells)))) if sample else 0
+    for cell in random.Random(seed).sample(candidates, count):
+        report(f"running m = {cell.problem.m}, draw {cell.problem.draw} again")
+        yield _reproduced(frame, cell)
+
+
+def _rows(frame: pd.DataFrame, cell: Cell) -> pd.DataFrame:
+    rows = pd.DataFrame(frame[(frame["m"] == cell.problem.m) & (frame["draw"] == cell.problem.draw)])
+    return rows.sort_values(by="image")
+
+
+def _where(cells: list[Cell]) -> str:
+    return ", ".join(f"m = {cell.problem.m} draw {cell.problem.draw}" for cell in cells[:5]) + (
+        f" and {len(cells) - 5} more" if len(cells) > 5 else ""
+    )
+
+
+def _complete(frame: pd.DataFrame, cells: list[Cell], suite: Suite) -> Check:
+    ids = get_dataset(suite.dataset).images("test").ids
+    wrong = [c for c in cells if _rows(frame, c)["image"].tolist() != sorted(ids[: c.problem.images].tolist())]
+    grid = {(c.problem.m, c.problem.draw) for c in cells}
+    beyond = sorted({tuple(pair) for pair in frame[["m", "draw"]].itertuples(index=False)} - grid)
+    fault = None
+    if wrong:
+        fault = f"images missing or unknown at {_where(wrong)}; run the whole suite"
+    elif beyond:
+        fault = f"rows at (m, draw) = {', '.join(map(str, beyond[:5]))}, which the suite does not have"
+    return Check(f"all {len(cells)} cells of the suite, each with all its images", fault)
+
+
+def _same_code(frame: pd.DataFrame, cells: list[Cell]) -> Check:
+    made_by = {c: set(_rows(frame, c)[["key", "fingerprint"]].itertuples(index=False, name=None)) for c in cells}
+    other = [c for c, found in made_by.items() if found - {(c.id.key, c.id.fingerprint)}]
+    fault = f"made by other code, parameters or weights at {_where(other)}; run the suite with this checkout"
+    return Check("made by the method as it stands here", fault if other else None)
+
+
+def _unexplained(frame: pd.DataFrame) -> str | None:
+    silent = frame[(frame["status"] != "ok") & frame["reason"].isna()]
+    valueless = frame[(frame["status"] == "ok") & ~np.isfinite(frame["mse"])]
+    if len(silent) or len(valueless):
+        return f"{len(silent)} rows are not ok and give no reason, {len(valueless)} are ok and have no finite error"
+    return None
+
+
+def _plausible(frame: pd.DataFrame, cells: list[Cell], suite: Suite, results: Path) -> Iterator[Check]:
+    """Two things that no method can do: see through the noise, and leave the range of its generator."""
+    ok = frame[frame["status"] == "ok"]
+    means = {m: float(np.mean(rows["mse"].tolist())) for m, rows in ok.groupby("m")}
+    n = get_dataset(suite.dataset).n
+    low = [m for m, error in means.items() if error < suite.noise_norm**2 / (int(m) * n)]  # type: ignore[arg-type]
+    fault = f"below it at m = {', '.join(map(str, low))}: less than the noise costs a single unknown coefficient"
+    yield Check("errors above the noise floor", fault if low else None)
+    prior = cells[0].method.params().get("prior")
+    floor = floor_path(results, str(prior), suite.dataset)
+    if floor.is_file():
+        least = FLOOR * np.mean(pd.read_parquet(floor)["mse"].tolist()[: suite.images])
+        low = [m for m, error in means.items() if error < least]
+        fault = f"below {least:.3g} at m = {', '.join(map(str, low))}: no image in the range of {prior} is that near"
+        yield Check(f"errors above the representation error of {prior}", fault if low else None)
+
+
+def _same_y(frame: pd.DataFrame, cells: list[Cell]) -> Check:
+    other = []
+    for cell in cells:
+        given, truth = cell.problem.simulate()
+        expected = {image: digest(y) for image, y in zip(truth.ids.tolist(), given.y, strict=True)}
+        rows = _rows(frame, cell)
+        if any(expected.get(i) != y for i, y in zip(rows["image"], rows["y_sha256"], strict=True)):
+            other.append(cell)
+    return Check("every row was given the y of the suite", f"another y at {_where(other)}" if other else None)
+
+
+def _reproduced(frame: pd.DataFrame, cell: Cell) -> Check:
+    rows = _rows(frame, cell)
+    low = "diag_bf16" in rows and bool((rows["diag_bf16"] > 0).any())
+    rounded = replace(cell, problem=Rounded(**asdict(cell.problem), rounding=ROUNDING[low]))
+    what = f"m = {cell.problem.m}, draw {cell.problem.draw} run again"
+    errors = {}
+    for name, one in (("again", cell), ("rounded", rounded)):
+        ((_, outcome, _, truth),) = run_cells([one], jobs=1)
+        if outcome.x_hat is None:
+            return Check(what, f"{outcome.status} here: {outcome.reason}")
+        mse = metrics.mse(torch.from_numpy(outcome.x_hat), truth.x).tolist()
+        errors[name] = dict(zip(truth.ids.tolist(), mse, strict=True))
+    ok = rows[(rows["status"] == "ok") & rows["image"].isin(list(errors["again"]))]
+    stored = np.asarray(ok["mse"])
+    again, rounded_errors = (np.array([errors[name][i] for i in ok["image"]]) for name in ("again", "rounded"))
+    differ, change = stored - again, rounded_errors - again
+    least = RELATIVE * again.mean()
+    spread = least + TIMES * np.abs(change).mean()
+    bias = least + TIMES * change.std() / len(change) ** 0.5
+    what += f": mse {stored.mean():.5g} stored, {again.mean():.5g} here"
+    if np.abs(differ).mean() > spread:
+        return Check(what, f"images differ by {np.abs(differ).mean():.2g} on average, by at most {spread:.2g} expected")
+    if abs(differ.mean()) > bias:
+        return Check(what, f"the mean differs by {differ.mean():+.2g}, by at most {bias:.2g} expected")
+    return Check(what)
