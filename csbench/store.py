@@ -10,6 +10,7 @@ these, and its fingerprint a hash of the code, parameters and weights that made 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import json
 import sqlite3
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SCHEMA_VERSION = 1
+DIGEST_BYTES = 32  # of the sha256 before the rows of a cell in the journal
 STATUSES = ("ok", "not_applicable", "skipped", "diverged", "out_of_memory", "timeout", "failed")  # from good to bad
 METRICS = ("mse", "relative_l2", "psnr", "ssim", "measurement_error")
 DIAGNOSTIC = "diag_"
@@ -103,8 +105,8 @@ def read_file(path: Path, suite: Suite | None = None, may_lack: Sequence[str] = 
             message names the file and the reason.
     """
     try:
-        table = pq.ParquetFile(path).read()
-    except (OSError, pa.ArrowInvalid) as error:
+        table = pq.ParquetFile(path, page_checksum_verification=True).read()
+    except (OSError, pa.ArrowException) as error:
         raise ResultsError(
             f"{path}: not a whole Parquet file ({str(error).splitlines()[0]}); restore or delete it"
         ) from error
@@ -171,7 +173,7 @@ def write_file(path: Path, table: pa.Table, provenance: Mapping[str, Any]) -> No
         "csbench_provenance": json.dumps(runs, sort_keys=True),
     }
     buffer = io.BytesIO()
-    pq.write_table(table.replace_schema_metadata(metadata), buffer, compression="zstd")
+    pq.write_table(table.replace_schema_metadata(metadata), buffer, compression="zstd", write_page_checksum=True)
     write_atomically(path, buffer.getvalue())
 
 
@@ -254,12 +256,15 @@ class Journal:
         with pa.ipc.new_stream(sink, table.schema) as writer:
             writer.write_table(table)
         status = worst(table["status"].to_pylist())
-        values = (first["key"], first["fingerprint"], first["suite"], first["method"], status, sink.getvalue())
+        rows = sink.getvalue()
+        blob = hashlib.sha256(rows).digest() + rows
+        values = (first["key"], first["fingerprint"], first["suite"], first["method"], status, blob)
         try:
             self._db.execute("INSERT OR REPLACE INTO cell VALUES (?, ?, ?, ?, ?, ?)", values)
         except sqlite3.OperationalError as error:
             raise ResultsError(
-                f"{self.path}: cannot store a finished cell: {error}; all earlier ones are kept"
+                f"{self.path}: cannot store a finished cell: {error}; all earlier ones are kept. Free some space on "
+                "that disk and run again"
             ) from error
 
     def finished(self) -> Iterator[tuple[CellId, str]]:
@@ -270,26 +275,43 @@ class Journal:
     def compact(self) -> list[Path]:
         """Move every cell into its Parquet file; a cell there with the same coordinates is replaced.
 
+        A cell whose bytes have changed since they were written is left out, and so runs again.
+
         Returns:
             the files that were written.
+
+        Raises:
+            ResultsError: a file cannot be read or written, or the journal is damaged; it keeps its cells then.
         """
         written = []
-        with self._exclusive():
-            provenance = {run: json.loads(text) for run, text in self._db.execute("SELECT id, provenance FROM run")}
-            groups = self._db.execute("SELECT DISTINCT suite, method FROM cell ORDER BY suite, method").fetchall()
-            for suite, method in groups:
-                path = results_file(self.results, suite, method)
-                blobs = self._db.execute("SELECT rows FROM cell WHERE suite = ? AND method = ?", (suite, method))
-                fresh = [pa.ipc.open_stream(blob).read_all() for (blob,) in blobs]
-                known = provenance
-                tables = fresh
-                if path.exists():
-                    old = read_file(path)
-                    known = read_provenance(path) | provenance
-                    tables = [_without(old, _coordinates(fresh)), *fresh]
-                write_file(path, pa.concat_tables(tables, promote_options="default"), known)
-                written.append(path)
-            self._db.execute("DELETE FROM cell")
+        try:
+            with self._exclusive():
+                provenance = {run: json.loads(text) for run, text in self._db.execute("SELECT id, provenance FROM run")}
+                groups = self._db.execute("SELECT DISTINCT suite, method FROM cell ORDER BY suite, method").fetchall()
+                for suite, method in groups:
+                    blobs = self._db.execute("SELECT rows FROM cell WHERE suite = ? AND method = ?", (suite, method))
+                    cells = [_unpacked(blob) for (blob,) in blobs if _whole(blob)]
+                    fresh = list({_coordinates(cell): cell for cell in cells}.values())  # a damaged key may hide a twin
+                    if not fresh:
+                        continue
+                    path = results_file(self.results, suite, method)
+                    known = provenance
+                    tables = fresh
+                    if path.exists():
+                        old = read_file(path)
+                        known = read_provenance(path) | provenance
+                        tables = [_without(old, {_coordinates(cell) for cell in fresh}), *fresh]
+                    write_file(path, pa.concat_tables(tables, promote_options="default"), known)
+                    written.append(path)
+                self._db.execute("DELETE FROM cell")
+        except sqlite3.DatabaseError as error:
+            raise ResultsError(
+                f"{self.path}: {error}; move it away to go on without the cells that it holds"
+            ) from error
+        except OSError as error:
+            raise ResultsError(
+                f"{error}; the finished cells are kept in {self.path}. Mend that and run again"
+            ) from error
         return written
 
     @contextlib.contextmanager
@@ -299,8 +321,17 @@ class Journal:
             yield
             self._db.execute("COMMIT")
         except BaseException:
-            self._db.execute("ROLLBACK")
+            with contextlib.suppress(sqlite3.DatabaseError):  # a full disk may have rolled back already
+                self._db.execute("ROLLBACK")
             raise
+
+
+def _whole(blob: bytes) -> bool:
+    return hashlib.sha256(blob[DIGEST_BYTES:]).digest() == blob[:DIGEST_BYTES]
+
+
+def _unpacked(blob: bytes) -> pa.Table:
+    return pa.ipc.open_stream(blob[DIGEST_BYTES:]).read_all()
 
 
 def published_cells(results: Path, suite: Suite) -> Iterator[tuple[CellId, str]]:
@@ -323,8 +354,9 @@ def worst(statuses: Iterable[str]) -> str:
     return max(statuses, key=STATUSES.index)
 
 
-def _coordinates(tables: Iterable[pa.Table]) -> set[tuple]:
-    return {tuple(table.slice(0, 1).to_pylist()[0][name] for name in COORDINATES) for table in tables}
+def _coordinates(cell: pa.Table) -> tuple:
+    first = cell.slice(0, 1).to_pylist()[0]
+    return tuple(first[name] for name in COORDINATES)
 
 
 def _without(table: pa.Table, coordinates: set[tuple]) -> pa.Table:

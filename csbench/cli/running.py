@@ -25,27 +25,38 @@ def run(
     draws: Annotated[int | None, typer.Option(help="Only the first draws of A.")] = None,
     jobs: Annotated[int | None, typer.Option(help="Worker processes; default: one per processor.")] = None,
     results: Results = Path("results"),
-    timeout: Annotated[float | None, typer.Option(help="Seconds that a cell may take.")] = None,
+    timeout: Annotated[
+        str | None,
+        typer.Option(help="Seconds that a cell may take, and those of single methods.", metavar="S,NAME=S,..."),
+    ] = None,
+    memory: Annotated[
+        float | None, typer.Option(help="GB that each worker may allocate; default: its share of the machine's.")
+    ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Run again what is there already.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Run what is missing or stale of a suite, and show its leaderboard.
 
-    Example: csbench run mnist-gaussian --methods lasso-dct,csgm-vae --m 25,50 --draws 1
+    Example: csbench run mnist-gaussian --methods lasso-dct,csgm-vae --m 25,50 --timeout 300,csgm-vae=900
     """
     from csbench.suites import load_suite
 
     if jobs is not None and jobs < 1:
         raise UsageError(f"--jobs is 1 or more, not {jobs}")
-    if timeout is not None and timeout <= 0:
-        raise UsageError(f"--timeout is a number of seconds above 0, not {timeout:g}")
+    if memory is not None and memory <= 0:
+        raise UsageError(f"--memory is a number of GB above 0, not {memory:g}")
+    seconds, of_method = _timeouts(timeout)
     whole = load_suite(suite)
     part = whole.narrowed(integers("--m", m), images, draws, names(methods))
 
     from csbench.runner.command import run_suite  # imports torch, so only once the call is known to be right
+    from csbench.runner.local import Limits
 
     part, broken = _loadable(part, methods)
-    code = run_suite(whole, part, results, jobs, timeout, fresh, as_json)
+    if unknown := of_method.keys() - set(part.methods):
+        raise UsageError(f"--timeout names {min(unknown)}, which is not among the methods of this run")
+    limits = Limits(seconds or part.timeout, of_method, memory)
+    code = run_suite(whole, part, results, jobs, limits, fresh, as_json)
     sys.exit(code or bool(broken))
 
 
@@ -127,3 +138,21 @@ def _loadable(suite: Suite, asked_for: str | None) -> tuple[Suite, list[str]]:
     for message in broken:
         print(f"csbench: {message}", file=sys.stderr)
     return suite, broken
+
+
+def _timeouts(text: str | None) -> tuple[float | None, dict[str, float]]:
+    """What `--timeout 300,csgm-vae=900` says: seconds for all, and by method."""
+    general, of_method = None, {}
+    for word in names(text):
+        name, _, number = word.rpartition("=")
+        try:
+            seconds = float(number)
+        except ValueError:
+            seconds = 0.0
+        if not seconds > 0:
+            raise UsageError(f"--timeout is a number of seconds above 0, alone or as NAME=SECONDS, not {word!r}")
+        if name:
+            of_method[name] = seconds
+        else:
+            general = seconds
+    return general, of_method

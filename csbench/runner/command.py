@@ -8,10 +8,12 @@ import sys
 import time
 import uuid
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.table import Table
 
 from csbench.files import write_atomically
 from csbench.progress import progress_bar
@@ -20,7 +22,7 @@ from csbench.report.leaderboard import render_suite, terminal_table
 from csbench.report.standings import standings
 from csbench.runner import provenance
 from csbench.runner.kept import keep
-from csbench.runner.local import default_jobs, run_cells
+from csbench.runner.local import Limits, default_jobs, run_cells
 from csbench.runner.plan import Cell, State, make_cells, states
 from csbench.runner.score import score
 from csbench.store import Journal, load_results, published_cells
@@ -38,7 +40,7 @@ def suite_states(suite: Suite, results: Path) -> dict[str, dict[State, int]]:
 
 
 def run_suite(
-    whole: Suite, part: Suite, results: Path, jobs: int | None, timeout: float | None, fresh: bool, as_json: bool
+    whole: Suite, part: Suite, results: Path, jobs: int | None, limits: Limits, fresh: bool, as_json: bool
 ) -> int:
     """Run what is missing, stale or failed of `part`, store it, and report on it.
 
@@ -58,10 +60,10 @@ def run_suite(
         facts = provenance.collect(jobs)
         journal.begin_run(run_id, facts)
         try:
-            failures = _run(todo, journal, results, jobs, timeout, run_id, console)
+            done = _run(todo, journal, results, jobs, limits, run_id, console)
             interrupted = False
         except KeyboardInterrupt:
-            failures, interrupted = 0, True
+            done, interrupted = [], True
         finally:
             journal.begin_run(run_id, facts | {"ended": provenance.now()})
             written = journal.compact()
@@ -80,7 +82,10 @@ def run_suite(
     frame = load_results(part.name, results)
     if len(frame):
         out.print(terminal_table(standings(frame, board), out.width))
-    out.print(f"{len(todo)} cells run, {len(todo) - failures} ok, in {seconds:.0f} s with {jobs} workers. Files:")
+    if done:
+        out.print(_overview(done))
+    ok = sum(cell.ok for cell in done)
+    out.print(f"{len(todo)} cells run, {ok} ok, in {seconds:.0f} s with {jobs} workers. Files:")
     for path in files:
         out.print(f"  {path}", soft_wrap=True, highlight=False)
     if bad:
@@ -88,29 +93,62 @@ def run_suite(
     return 1 if bad else 0
 
 
+@dataclass(frozen=True)
+class _Done:
+    """A cell that has run, for the summary."""
+
+    method: str
+    where: str
+    seconds: float | None
+    ok: bool
+
+
 def _run(
-    cells: list[Cell], journal: Journal, results: Path, jobs: int, timeout: float | None, run_id: str, console: Console
-) -> int:
-    """Run the cells under a progress bar; returns how many are not ok."""
-    failures = 0
+    cells: list[Cell], journal: Journal, results: Path, jobs: int, limits: Limits, run_id: str, console: Console
+) -> list[_Done]:
+    """Run the cells under progress bars, one line for each that is not ok."""
+    done = []
     with progress_bar("{task.fields[note]}") as progress:
+        totals = Counter(cell.method_name for cell in cells)
+        of_method = {name: progress.add_task(f"  {name}", total=count, note="") for name, count in totals.items()}
         task = progress.add_task("cells", total=len(cells), note="starting workers")
-        with contextlib.closing(run_cells(cells, jobs, timeout)) as outcomes:
+        with contextlib.closing(run_cells(cells, jobs, limits)) as outcomes:
             for cell, outcome, given, truth in outcomes:
                 table = score(cell, outcome, given, truth, run_id)
                 journal.commit(table)
                 if outcome.x_hat is not None:
-                    keep(results, cell.suite.name, cell.method_name, cell.id, outcome.x_hat)
+                    with contextlib.suppress(OSError):  # rescoring can do without, and a full disk shows in commit
+                        keep(results, cell.suite.name, cell.method_name, cell.id, outcome.x_hat)
                 statuses = set(table["status"].to_pylist())
-                where = f"{cell.method_name} m={cell.problem.m} draw={cell.problem.draw}"
-                if statuses - {"ok", "not_applicable"}:
-                    failures += 1
+                ok = not statuses - {"ok", "not_applicable"}
+                where = f"m={cell.problem.m} draw={cell.problem.draw}"
+                if not ok:
                     reasons = [text for text in table["reason"].to_pylist() if text]
                     last_line = reasons[0].strip().splitlines()[-1] if reasons else ""
-                    progress.console.print(f"{where}: {', '.join(sorted(statuses))}: {last_line}", markup=False)
-                note = where + (f", {failures} failed" if failures else "")
-                progress.update(task, advance=1, note=note)
-    return failures
+                    said = f"{cell.method_name} {where}: {', '.join(sorted(statuses))}: {last_line}"
+                    progress.console.print(said, markup=False)
+                done.append(_Done(cell.method_name, where, outcome.wall_seconds, ok))
+                failed = sum(not one.ok for one in done)
+                progress.advance(of_method[cell.method_name])
+                progress.update(task, advance=1, note=f"{failed} failed" if failed else "")
+    return done
+
+
+def _overview(done: list[_Done]) -> Table:
+    """What ran, by method, with the slowest cell of each."""
+    table = Table("method", "cells", "not ok", "seconds", "slowest cell", title="what has run")
+    for name in dict.fromkeys(one.method for one in done):
+        mine = [one for one in done if one.method == name]
+        timed = [one for one in mine if one.seconds is not None]
+        slowest = max(timed, key=lambda one: one.seconds or 0.0, default=None)
+        table.add_row(
+            name,
+            str(len(mine)),
+            str(sum(not one.ok for one in mine)),
+            f"{sum(one.seconds or 0.0 for one in timed):.1f}",
+            f"{slowest.where}, {slowest.seconds:.1f} s" if slowest else "",
+        )
+    return table
 
 
 def _states(suite: Suite, results: Path) -> list[tuple[Cell, State]]:

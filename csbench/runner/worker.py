@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import io
+import ctypes
+import os
 import pickle
 import resource
 import signal
@@ -47,11 +48,25 @@ class Outcome:
     threads: int = 1
 
 
-def start_worker() -> None:
-    """One BLAS and OpenMP thread per process; Ctrl-C is the parent's business."""
+def start_worker(memory: int | None = None) -> None:
+    """Prepare a process: Ctrl-C is the parent's business, output goes nowhere, memory has a limit.
+
+    Args:
+        memory: bytes that the process may allocate, beyond files that it maps; None: no limit. Linux only.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threadpool_limits(1)
-    torch.set_num_threads(1)
+    _die_with_parent()
+    nowhere = os.open(os.devnull, os.O_WRONLY)  # also for what compiled code prints
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
+    if memory is not None and sys.platform == "linux":
+        resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+
+
+def _die_with_parent() -> None:
+    """Have the kernel end this process when a kill -9 ends its parent, even in an endless loop; Linux only."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 @dataclass(frozen=True)
@@ -87,9 +102,10 @@ def solve(task: Task) -> Outcome:
     try:
         method, given, seed = pickle.loads(task.method), _mapped(task.given), task.seed
         torch.manual_seed(seed)  # for methods that draw from the global generator against the rules
+        torch.set_num_threads(1)  # whatever an earlier method set
         rng = torch.Generator().manual_seed(seed)
         _reset_peak_memory()
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        with threadpool_limits(1):
             wall, cpu = time.perf_counter(), time.process_time()
             answer = method.recover(given, rng)
             wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
@@ -110,7 +126,8 @@ def solve(task: Task) -> Outcome:
     except MemoryError as error:
         return Outcome("out_of_memory", f"MemoryError: {error}")
     except BaseException as error:  # sys.exit() in a method ends its cell, not the run
-        if isinstance(error, RuntimeError) and "can't allocate memory" in str(error):  # torch's way to say it
+        said = str(error)  # torch's ways to say it
+        if isinstance(error, RuntimeError) and ("can't allocate memory" in said or "Cannot allocate memory" in said):
             return Outcome("out_of_memory", str(error)[-REASON_LENGTH:])
         return Outcome("failed", traceback.format_exc()[-REASON_LENGTH:])
 

@@ -30,6 +30,7 @@ class Suite:
         reference_m: the leaderboard says how many measurements reach the error of the best Lasso here.
         published: whether `leaderboard.md` shows the suite.
         methods: names of the methods that take part; empty for all that are registered.
+        timeout: seconds that a cell may take, unless the run is given another limit; None for any.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Suite:
     published: bool = True
     methods: tuple[str, ...] = ()
     fewer_images: tuple[int, ...] = ()
+    timeout: float | None = None
 
     def images_at(self, m: int) -> int:
         """Test images per cell at this m."""
@@ -118,11 +120,11 @@ def parse_suite(table: dict[str, Any], path: Path) -> Suite:
     types = {
         "name": str, "version": int, "title": str, "dataset": str, "operator": str, "m": list, "noise_norm": float,
         "images": int, "draws": int, "reference_m": int, "published": bool, "methods": list,
-        "fewer_images": list,
+        "fewer_images": list, "timeout": float,
     }  # fmt: skip
     if unknown := table.keys() - types.keys():
         raise UsageError(f"{path}: unknown field {sorted(unknown)[0]!r}; a suite has {', '.join(types)}")
-    optional = {f.name for f in fields(Suite) if f.name in ("published", "methods", "fewer_images")}
+    optional = {f.name for f in fields(Suite) if f.name in ("published", "methods", "fewer_images", "timeout")}
     for field, kind in types.items():
         if field not in table:
             if field in optional:
@@ -143,6 +145,8 @@ def parse_suite(table: dict[str, Any], path: Path) -> Suite:
     fewer = table.get("fewer_images", [])
     if fewer and (len(fewer) != 2 or fewer[0] not in m or type(fewer[1]) is not int or fewer[1] < 1):
         raise UsageError(f"{path}: field 'fewer_images' must be [one of m, number of images], got {fewer}")
+    if not table.get("timeout", 1) > 0:
+        raise UsageError(f"{path}: field 'timeout' must be a number of seconds above 0, got {table['timeout']}")
     if table["reference_m"] not in m:
         raise UsageError(f"{path}: field 'reference_m' must be one of m = {_listed(m)}, got {table['reference_m']}")
     if path.parent.resolve() != FOLDER and table["name"] in suite_names():

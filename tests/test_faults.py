@@ -1,0 +1,312 @@
+"""Faults that are injected for real: kills, memory bombs, full disks, damaged files, runs beside each other."""
+
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+import uuid
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from csbench import Method, load_results, load_suite
+from csbench.errors import ResultsError
+from csbench.runner.local import Limits, run_cells
+from csbench.runner.plan import Cell, make_cells
+from csbench.store import Journal, results_file
+
+PLUGIN = """
+import os, signal, time
+from dataclasses import dataclass
+import torch
+from csbench import Method
+
+def grey(given, rng):
+    return torch.rand(given.batch, given.n, generator=rng, dtype=given.y.dtype)
+
+@dataclass(frozen=True)
+class Steady(Method):
+    \"\"\"Takes a third of a second.\"\"\"
+    def recover(self, given, rng):
+        time.sleep(0.3)
+        return grey(given, rng)
+
+@dataclass(frozen=True)
+class Bomb(Method):
+    \"\"\"Allocates without end at m = 25.\"\"\"
+    def recover(self, given, rng):
+        hoard = []
+        while given.m == 25:
+            hoard.append(torch.ones(50_000_000))
+        return grey(given, rng)
+
+@dataclass(frozen=True)
+class Loud(Method):
+    \"\"\"Prints megabytes past Python, takes all threads and leaves the folder.\"\"\"
+    def recover(self, given, rng):
+        for _ in range(20):
+            os.write(1, b"NOISE" * 20_000)
+            os.write(2, b"NOISE" * 20_000)
+        torch.set_num_threads(7)
+        torch.manual_seed(0)
+        return grey(given, rng)
+"""
+
+MANY_M = "m = [10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 25]"
+COLUMNS = ["method", "m", "draw", "image", "status", "mse", "y_sha256"]
+
+
+@pytest.fixture
+def plugin(install_plugin):
+    install_plugin("faults", PLUGIN)
+
+
+@pytest.fixture
+def many(tiny_suite) -> Path:
+    tiny_suite.write_text(tiny_suite.read_text().replace("m = [10, 25]", MANY_M))
+    return tiny_suite
+
+
+def start(folder: Path, suite: Path, environment: dict[str, str], *arguments: str) -> subprocess.Popen:
+    command = [sys.executable, "-m", "csbench", "run", str(suite), "--methods", "steady", *arguments]
+    return subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def complete(frame: pd.DataFrame) -> None:
+    assert len(frame) == 36
+    assert not frame.duplicated(["m", "draw", "image"]).any()
+    assert (frame["status"] == "ok").all()
+
+
+def test_a_memory_bomb_costs_its_own_cell(csbench, tmp_path, tiny_suite, plugin):
+    done = csbench("run", tiny_suite, "--methods", "bomb,zeros", "--memory", "3", "--jobs", "2")
+    assert done.returncode == 1
+    frame = load_results("tiny", tmp_path / "results")
+    status = frame.groupby(["method", "m"])["status"].first()
+    assert status["bomb", 25] == "out_of_memory"
+    assert (status.drop(("bomb", 25)) == "ok").all()
+
+
+def test_noise_threads_and_seeds_reach_nobody(csbench, tmp_path, tiny_suite, plugin):
+    done = csbench("run", tiny_suite, "--methods", "loud,csgm-vae-fast", "--jobs", "1")
+    assert done.returncode == 0, done.stderr
+    assert "NOISE" not in done.stdout + done.stderr
+    beside = load_results("tiny", tmp_path / "results")
+    assert csbench("run", tiny_suite, "--methods", "csgm-vae-fast", "--results", "alone").returncode == 0
+    alone = load_results("tiny", tmp_path / "alone")
+    mine = beside[beside["method"] == "csgm-vae-fast"].reset_index(drop=True)
+    assert mine["mse"].tolist() == alone["mse"].tolist()
+    assert set(mine["threads"]) == {1}
+
+
+@dataclass(frozen=True)
+class Stubborn(Method):
+    """Computes for ever and ignores SIGTERM."""
+
+    def recover(self, given, rng):
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        while True:
+            torch.ones(100).sum()
+
+
+def cells(*methods: Method) -> list[Cell]:
+    suite = replace(load_suite("quick"), m=(10,), images=2, reference_m=10)
+    (cell,) = make_cells(suite.narrowed(methods=("zeros",)))
+    return [cell, *(replace(cell, method=method, method_name=method.name) for method in methods), cell]
+
+
+def test_a_limit_of_one_method_binds_within_two_seconds():
+    times, statuses = [], []
+    for _, outcome, _, _ in run_cells(cells(Stubborn()), 1, Limits(of_method={"stubborn": 1.0})):
+        times.append(time.monotonic())
+        statuses.append(outcome.status)
+    assert statuses == ["ok", "timeout", "ok"]
+    assert times[1] - times[0] < 1 + 2
+
+
+def children(pid: int) -> list[int]:
+    return [
+        int(word) for task in Path(f"/proc/{pid}/task").iterdir() for word in (task / "children").read_text().split()
+    ]
+
+
+def marked(mark: str) -> list[int]:
+    """Processes with this word in their environment."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if (
+                mark.encode() in (folder / "environ").read_bytes()
+                and b"\nState:\tZ" not in (folder / "status").read_bytes()
+            ):
+                found.append(int(folder.name))
+        except OSError:
+            continue
+    return found
+
+
+def journalled(results: Path) -> int:
+    try:
+        with sqlite3.connect(f"file:{results / '.journal.sqlite'}?mode=ro", uri=True, timeout=5) as db:
+            return db.execute("SELECT count(*) FROM cell").fetchone()[0]
+    except sqlite3.OperationalError:
+        return 0
+
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+
+
+@linux
+def test_a_killed_worker_costs_its_own_cell(csbench, tmp_path, many, environment, plugin):
+    process = start(tmp_path, many, environment, "--jobs", "2")
+    deadline = time.monotonic() + 60
+    while journalled(tmp_path / "results") < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    workers = [pid for pid in children(process.pid) if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    os.kill(workers[0], signal.SIGKILL)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert stderr.count("SIGKILL") == 1
+    frame = load_results("tiny", tmp_path / "results")
+    assert (frame["status"] != "ok").sum() == 3, "one cell of three images"
+    assert csbench("run", many, "--methods", "steady").returncode == 0
+    complete(load_results("tiny", tmp_path / "results"))
+
+
+@linux
+@pytest.mark.slow
+def test_twenty_kills_at_random_moments(csbench, tmp_path, many, environment, plugin):
+    """Nothing that was finished is lost, nothing is there twice, and no process is left behind."""
+    many.write_text(many.read_text().replace("draws = 1", "draws = 5"))
+    chance = random.Random(0)
+    finished = 0
+    for _ in range(20):
+        mark = f"mark-{uuid.uuid4().hex}"
+        process = start(tmp_path, many, environment | {"CSBENCH_TEST": mark}, "--jobs", "2")
+        time.sleep(chance.uniform(0.5, 6.0))
+        process.kill()
+        process.communicate()
+        deadline = time.monotonic() + 10
+        while marked(mark):
+            assert time.monotonic() < deadline, "workers outlive their parent"
+            time.sleep(0.1)
+        stored = results_file(tmp_path / "results", "tiny", "steady")
+        now = journalled(tmp_path / "results") + (
+            len(load_results("tiny", tmp_path / "results")) // 3 if stored.exists() else 0
+        )
+        assert now >= finished
+        finished = now
+    assert finished > 10
+    done = csbench("run", many, "--methods", "steady", timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert f"{60 - finished} cells run" in done.stdout
+    assert csbench("run", many, "--methods", "steady", "--results", "undisturbed", timeout=300).returncode == 0
+    frames = [load_results("tiny", tmp_path / name)[COLUMNS] for name in ("results", "undisturbed")]
+    assert len(frames[0]) == 180
+    assert frames[0].equals(frames[1])
+    assert not list(Path(os.environ.get("TMPDIR", "/tmp")).glob(f"csbench-{process.pid}-*")), "the next run tidies up"
+
+
+def test_two_runs_at_once_on_the_same_results(tmp_path, many, environment, plugin):
+    both = [start(tmp_path, many, environment, "--jobs", "1") for _ in range(2)]
+    for process in both:
+        _, stderr = process.communicate(timeout=120)
+        assert process.returncode == 0, stderr
+    complete(load_results("tiny", tmp_path / "results"))
+
+
+def test_a_full_disk_stops_the_run_and_loses_nothing(csbench, tmp_path, many, environment, plugin):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if os.geteuid() or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1M", "tmpfs", disk]).returncode:
+        pytest.skip("needs the right to mount a small file system")
+    try:
+        results = disk / "results"
+        assert csbench("run", many, "--methods", "zeros", "--results", results).returncode == 0
+        earlier = load_results("tiny", results)
+        (disk / "ballast").write_bytes(b"")
+        with (disk / "ballast").open("wb", buffering=0) as ballast:
+            room = os.statvfs(disk)
+            ballast.write(bytes(room.f_bavail * room.f_frsize - 40_000))
+        done = csbench("run", many, "--methods", "steady", "--results", results)
+        assert done.returncode == 1
+        assert "Traceback" not in done.stderr
+        assert "full" in done.stderr or "No space left" in done.stderr, done.stderr
+        assert load_results("tiny", results).equals(earlier)
+        (disk / "ballast").unlink()
+        assert csbench("run", many, "--methods", "steady", "--results", results).returncode == 0
+        frame = load_results("tiny", results)
+        complete(frame[frame["method"] == "steady"])
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+def flipped(path: Path, chance: random.Random) -> None:
+    data = bytearray(path.read_bytes())
+    data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
+    path.write_bytes(bytes(data))
+
+
+def test_a_flipped_bit_in_a_results_file_never_gives_a_wrong_row(csbench, tmp_path, tiny_suite):
+    assert csbench("run", tiny_suite, "--methods", "min-norm").returncode == 0
+    path = results_file(tmp_path / "results", "tiny", "min-norm")
+    good, whole = path.read_bytes(), load_results("tiny", tmp_path / "results")
+    chance, refused = random.Random(0), 0
+    for _ in range(300):
+        flipped(path, chance)
+        try:
+            found = load_results("tiny", tmp_path / "results")
+        except ResultsError:
+            refused += 1
+        else:
+            assert found.equals(whole)
+        path.write_bytes(good)
+    assert refused > 100
+    path.write_bytes(good[: len(good) // 2])
+    with pytest.raises(ResultsError, match="not a whole Parquet file"):
+        load_results("tiny", tmp_path / "results")
+
+
+def test_a_damaged_journal_never_gives_a_wrong_row(csbench, tmp_path, tiny_suite, environment, plugin):
+    """Each flip either is found out, or costs cells that run again; what is published is right."""
+    process = start(tmp_path, tiny_suite, environment, "--jobs", "1")
+    deadline = time.monotonic() + 60
+    while journalled(tmp_path / "results") < 1:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.kill()
+    process.communicate()
+    with sqlite3.connect(tmp_path / "results" / ".journal.sqlite") as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    journal = tmp_path / "results" / ".journal.sqlite"
+    good = journal.read_bytes()
+    with Journal(tmp_path / "results") as whole:
+        whole.compact()
+    right = load_results("tiny", tmp_path / "results")[COLUMNS]
+    chance, refused, lost = random.Random(1), 0, 0
+    for _ in range(200):
+        for leftover in (tmp_path / "results").rglob("*"):
+            if leftover.is_file():
+                leftover.unlink()
+        journal.write_bytes(good)
+        flipped(journal, chance)
+        try:
+            with Journal(tmp_path / "results") as damaged:
+                damaged.compact()
+            found = load_results("tiny", tmp_path / "results")
+        except ResultsError:
+            refused += 1
+            continue
+        lost += len(found) < len(right)
+        kept = found[COLUMNS].reset_index(drop=True)
+        assert kept.equals(right[right["m"].isin(kept["m"])].reset_index(drop=True))
+    assert refused + lost > 20
