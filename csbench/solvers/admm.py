@@ -234,8 +234,13 @@ class _Path:
         return found
 
     def _set_step(self, alpha: float) -> None:
-        """The step size for a penalty. Few values serve all, and only one the small ones, for each takes an inverse."""
-        rho = 0.3 * self.scale * 10 ** max(0, math.ceil(math.log10(10 * alpha / self.scale) - 1e-9))
+        """The step size for a penalty. One value serves a decade of them, for each takes an inverse.
+
+        Found by trial on faces: as large as the penalty where few coefficients are active, and like its square root
+        where nearly as many are as there are measurements.
+        """
+        decade = math.ceil(math.log10(10 * alpha / self.scale) - 1e-9)
+        rho = 0.3 * self.scale * 10 ** (decade if decade >= 0 else (decade - 1) / 2)
         if rho != self.rho:
             self.u *= self.rho / rho
             self.rho, self.admm = rho, None
