@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SCHEMA_VERSION = 1
+JOURNAL_VERSION = 1  # of the rows that are not yet in Parquet
 DIGEST_BYTES = 32  # of the sha256 before the rows of a cell in the journal
 STATUSES = ("ok", "not_applicable", "skipped", "diverged", "out_of_memory", "timeout", "failed")  # from good to bad
 METRICS = ("mse", "relative_l2", "psnr", "ssim", "measurement_error")
@@ -219,6 +220,7 @@ class Journal:
 
     def __init__(self, results: Path):
         self.results = results
+        self.damaged = 0
         results.mkdir(parents=True, exist_ok=True)
         self.path = results / ".journal.sqlite"
         try:
@@ -230,10 +232,23 @@ class Journal:
                 "(key TEXT PRIMARY KEY, fingerprint TEXT, suite TEXT, method TEXT, status TEXT, rows BLOB)"
             )
             self._db.execute("CREATE TABLE IF NOT EXISTS run (id TEXT PRIMARY KEY, provenance TEXT)")
+            self._check_version()
         except sqlite3.DatabaseError as error:
             raise ResultsError(
                 f"{self.path}: {error}; move it away to go on without the cells that it holds"
             ) from error
+
+    def _check_version(self) -> None:
+        """A journal of another format is refused while it holds cells, lest these be taken for damaged ones."""
+        (version,) = self._db.execute("PRAGMA user_version").fetchone()
+        if version != JOURNAL_VERSION:
+            (cells,) = self._db.execute("SELECT count(*) FROM cell").fetchone()
+            if cells:
+                raise ResultsError(
+                    f"{self.path}: holds {cells} finished cells in format {version}, this csbench writes format "
+                    f"{JOURNAL_VERSION}; finish that run with the csbench that began it, or move the file away"
+                )
+            self._db.execute(f"PRAGMA user_version = {JOURNAL_VERSION}")
 
     def __enter__(self) -> Journal:
         return self
@@ -275,7 +290,7 @@ class Journal:
     def compact(self) -> list[Path]:
         """Move every cell into its Parquet file; a cell there with the same coordinates is replaced.
 
-        A cell whose bytes have changed since they were written is left out, and so runs again.
+        A cell whose bytes have changed since they were written is left out, and so runs again; `damaged` counts these.
 
         Returns:
             the files that were written.
@@ -290,7 +305,9 @@ class Journal:
                 groups = self._db.execute("SELECT DISTINCT suite, method FROM cell ORDER BY suite, method").fetchall()
                 for suite, method in groups:
                     blobs = self._db.execute("SELECT rows FROM cell WHERE suite = ? AND method = ?", (suite, method))
-                    cells = [_unpacked(blob) for (blob,) in blobs if _whole(blob)]
+                    stored = [blob for (blob,) in blobs]
+                    cells = [_unpacked(blob) for blob in stored if _whole(blob)]
+                    self.damaged += len(stored) - len(cells)
                     fresh = list({_coordinates(cell): cell for cell in cells}.values())  # a damaged key may hide a twin
                     if not fresh:
                         continue

@@ -1,4 +1,5 @@
 import json
+import sqlite3
 from dataclasses import replace
 
 import pyarrow as pa
@@ -151,3 +152,16 @@ def test_a_damaged_journal_is_named(tmp_path):
     (tmp_path / ".journal.sqlite").write_bytes(b"this is no database" * 100)
     with pytest.raises(ResultsError, match=r"\.journal\.sqlite.*move it away"):
         Journal(tmp_path)
+
+
+def test_a_journal_of_another_format_is_refused_while_it_holds_cells(tmp_path):
+    with Journal(tmp_path) as journal:
+        journal.commit(rows())
+        journal._db.execute("PRAGMA user_version = 0")
+    with pytest.raises(ResultsError, match="holds 1 finished cells in format 0"):
+        Journal(tmp_path)
+    with sqlite3.connect(tmp_path / ".journal.sqlite") as db:
+        db.execute("DELETE FROM cell")
+    with Journal(tmp_path) as journal:
+        journal.commit(rows())
+        assert journal.compact()

@@ -55,6 +55,8 @@ def run_suite(
     console = Console(stderr=True)
     with Journal(results) as journal:
         journal.compact()
+        if journal.damaged:
+            console.print(f"{journal.damaged} cells in {journal.path} were damaged and run again")
         todo = [cell for cell, state in _states(part, results) if fresh or state not in ("fresh", "not_applicable")]
         run_id = uuid.uuid4().hex[:12]
         facts = provenance.collect(jobs)
