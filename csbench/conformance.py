@@ -52,7 +52,8 @@ def conform(name: str, dataset: str = "mnist") -> Iterator[Verdict]:
     try:
         method = make().bind(dataset, "gaussian", 0.1)
     except TypeError as error:
-        yield Verdict("can be made with default hyper-parameters", "failed", f"{error}; give every field a default")
+        advice = "decorate it with @dataclass(frozen=True), give every field a default, and define recover"
+        yield Verdict("can be made with default hyper-parameters", "failed", f"{error}; {advice}")
         return
     for check in CHECKS:
         yield examine(check, method)
@@ -85,11 +86,14 @@ def works_in_float64(method: Method) -> None:
 
 
 def leaves_y_alone(method: Method) -> None:
-    """Does not write into y."""
+    """Does not write into y or A."""
     given = digits()
-    y = given.y.clone()
+    y, A = given.y.clone(), given.A.matrix().clone()
     _recover(method, given)
     _require(torch.equal(given.y, y), "y was written to; work on given.y.clone()")
+    unchanged = torch.equal(given.A.matrix(), A)
+    _digits.cache_clear()  # it may share A
+    _require(unchanged, "A was written to; work on a copy of given.A.matrix()")
 
 
 def is_deterministic(method: Method) -> None:
@@ -99,10 +103,15 @@ def is_deterministic(method: Method) -> None:
 
 
 def leaves_the_process_alone(method: Method) -> None:
-    """Leaves torch's global random numbers and thread count alone."""
+    """Leaves torch's global random numbers, thread count, default dtype and gradients alone."""
     state, threads = torch.get_rng_state(), torch.get_num_threads()
+    settings = torch.get_default_dtype(), torch.is_grad_enabled()
     _recover(method, digits())
     _require(torch.equal(torch.get_rng_state(), state), "torch's global generator was used; draw from rng")
+    _require(
+        (torch.get_default_dtype(), torch.is_grad_enabled()) == settings,
+        "torch's default dtype or gradient mode was changed; use `with torch.no_grad():` and pass dtypes",
+    )
     _require(torch.get_num_threads() == threads, "the number of threads was changed; the harness gives one per worker")
 
 

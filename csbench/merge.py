@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from csbench.errors import UsageError
-from csbench.store import COORDINATES, METRICS, read_file, read_provenance, write_file
+from csbench.errors import ResultsError, UsageError
+from csbench.store import COORDINATES, METRICS, Journal, read_file, read_provenance, write_file
 
 SAME = (*METRICS, "status", "fingerprint", "params", "y_sha256")  # what two copies of a row must agree on
 
@@ -36,13 +36,19 @@ def merge_folders(first: Path, second: Path, output: Path, prefer: str | None = 
         prefer: "A" or "B", whose copy of a cell in conflict to keep.
 
     Raises:
-        UsageError: neither folder has results.
+        UsageError: a folder has no results, or cells in its journal; a third folder for output has the file already.
         ResultsError: a file cannot be trusted; nothing has been written then.
     """
     folders = (first, second)
+    for folder in folders:
+        if not list(folder.glob("suite=*/*.parquet")):
+            raise UsageError(f"no results in {folder}/: they belong in suite=NAME/method=NAME.parquet there")
+        _check_journal(folder)
     files = sorted({path.relative_to(folder) for folder in folders for path in folder.glob("suite=*/*.parquet")})
-    if not files:
-        raise UsageError(f"no results in {first}/ or {second}/: they belong in suite=NAME/method=NAME.parquet there")
+    if output.resolve() not in [folder.resolve() for folder in folders]:
+        for name in files:
+            if (output / name).exists():
+                raise UsageError(f"{output / name} is there already and would be replaced; merge two folders at a time")
     outcome = Merged()
     ready = []
     for name in files:
@@ -53,6 +59,7 @@ def merge_folders(first: Path, second: Path, output: Path, prefer: str | None = 
             known |= read_provenance(path)
         conflicts: list[str] = []
         if len(tables) == 2:
+            _check_problem(name, *tables)
             tables, conflicts = _united(name, tables[0], tables[1], prefer)
         outcome.conflicts += conflicts
         if not conflicts or prefer:
@@ -61,6 +68,25 @@ def merge_folders(first: Path, second: Path, output: Path, prefer: str | None = 
         write_file(path, table, known)  # type: ignore[arg-type]
         outcome.written[path] = len(table)
     return outcome
+
+
+def _check_journal(folder: Path) -> None:
+    if (folder / ".journal.sqlite").exists():
+        with Journal(folder) as journal:
+            if cells := len(list(journal.finished())):
+                raise UsageError(
+                    f"{folder}/ has {cells} finished cells of a run that has not ended; end it with `csbench run` first"
+                )
+
+
+def _check_problem(name: Path, a: pa.Table, b: pa.Table) -> None:
+    """Rows of two versions of a suite never stand in one file."""
+    for column in ("suite_version", "dataset", "operator", "noise_norm"):
+        ours, theirs = (sorted(set(table[column].to_pylist())) for table in (a, b))
+        if ours != theirs:
+            raise ResultsError(
+                f"{name}: {column} is {ours} in A and {theirs} in B; rows of one suite version belong together"
+            )
 
 
 def _united(name: Path, a: pa.Table, b: pa.Table, prefer: str | None) -> tuple[list[pa.Table], list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import Any
 
@@ -38,7 +39,7 @@ def progress_bar(extra: str = "") -> Progress:
     ]
     if extra:
         columns.append(TextColumn(extra))
-    return Progress(*columns, console=console)
+    return Progress(*columns, console=console, redirect_stdout=sys.stdout.isatty())
 
 
 class _Lines(Progress):
@@ -52,7 +53,8 @@ class _Lines(Progress):
             return
         self._told = time.monotonic()
         task = next(task for task in self.tasks if task.id == task_id)
-        parts = [f"{task.description}: {task.completed:g} of {task.total or 0:g}", f"{task.elapsed or 0:.0f} s"]
+        of = "" if task.total is None else f" of {task.total:g}"
+        parts = [f"{task.description}: {task.completed:g}{of}", f"{task.elapsed or 0:.0f} s"]
         if task.time_remaining is not None:
             parts.append(f"{task.time_remaining:.0f} s left")
         if note := task.fields.get("note"):

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SCHEMA_VERSION = 1
+SPACE = "free space on that disk, see that it can be written to and that no other run holds the file, and run again"
 JOURNAL_VERSION = 1  # of the rows that are not yet in Parquet
 DIGEST_BYTES = 32  # of the sha256 before the rows of a cell in the journal
 STATUSES = ("ok", "not_applicable", "skipped", "diverged", "out_of_memory", "timeout", "failed")  # from good to bad
@@ -233,6 +234,8 @@ class Journal:
             )
             self._db.execute("CREATE TABLE IF NOT EXISTS run (id TEXT PRIMARY KEY, provenance TEXT)")
             self._check_version()
+        except sqlite3.OperationalError as error:
+            raise ResultsError(f"{self.path}: {error}; {SPACE}") from error
         except sqlite3.DatabaseError as error:
             raise ResultsError(
                 f"{self.path}: {error}; move it away to go on without the cells that it holds"
@@ -258,7 +261,11 @@ class Journal:
 
     def begin_run(self, run_id: str, provenance: Mapping[str, Any]) -> None:
         """Remember what is known of a run."""
-        self._db.execute("INSERT OR REPLACE INTO run VALUES (?, ?)", (run_id, json.dumps(provenance, sort_keys=True)))
+        values = (run_id, json.dumps(provenance, sort_keys=True))
+        try:
+            self._db.execute("INSERT OR REPLACE INTO run VALUES (?, ?)", values)
+        except sqlite3.OperationalError as error:
+            raise ResultsError(f"{self.path}: {error}; {SPACE}") from error
 
     def end_run(self, run_id: str) -> None:
         """Forget a run whose cells are all in Parquet; runs beside it keep theirs."""
@@ -278,8 +285,7 @@ class Journal:
             self._db.execute("INSERT OR REPLACE INTO cell VALUES (?, ?, ?, ?, ?, ?)", values)
         except sqlite3.OperationalError as error:
             raise ResultsError(
-                f"{self.path}: cannot store a finished cell: {error}; all earlier ones are kept. Free some space on "
-                "that disk and run again"
+                f"{self.path}: cannot store a finished cell: {error}; all earlier ones are kept. {SPACE}"
             ) from error
 
     def finished(self) -> Iterator[tuple[CellId, str]]:
@@ -300,7 +306,7 @@ class Journal:
         """
         written = []
         try:
-            with self._exclusive():
+            with self.exclusive():
                 provenance = {run: json.loads(text) for run, text in self._db.execute("SELECT id, provenance FROM run")}
                 groups = self._db.execute("SELECT DISTINCT suite, method FROM cell ORDER BY suite, method").fetchall()
                 for suite, method in groups:
@@ -321,6 +327,8 @@ class Journal:
                     write_file(path, pa.concat_tables(tables, promote_options="default"), known)
                     written.append(path)
                 self._db.execute("DELETE FROM cell")
+        except sqlite3.OperationalError as error:
+            raise ResultsError(f"{self.path}: {error}; {SPACE}") from error
         except sqlite3.DatabaseError as error:
             raise ResultsError(
                 f"{self.path}: {error}; move it away to go on without the cells that it holds"
@@ -332,7 +340,8 @@ class Journal:
         return written
 
     @contextlib.contextmanager
-    def _exclusive(self) -> Iterator[None]:
+    def exclusive(self) -> Iterator[None]:
+        """Nobody else commits or compacts meanwhile."""
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield

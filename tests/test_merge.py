@@ -81,3 +81,23 @@ def test_show(csbench, tmp_path, run):
     (facts,) = found["runs"].values()
     assert facts["started"] <= facts["ended"]
     assert csbench("show", tmp_path / "none.parquet").returncode == 2
+
+
+def test_a_mistyped_folder_and_a_file_in_the_way_are_refused(csbench, tmp_path, run):
+    run("a")
+    run("b")
+    assert csbench("merge", "a", "bb", "-o", "a").returncode == 2
+    run("c")
+    done = csbench("merge", "a", "b", "-o", "c")
+    assert done.returncode == 2
+    assert "would be replaced" in done.stderr
+
+
+def test_two_versions_of_a_suite_are_not_mixed(csbench, tmp_path, tiny_suite, run):
+    run("a", "--m", "10")
+    tiny_suite.write_text(tiny_suite.read_text().replace("version = 1", "version = 2"))
+    run("b", "--m", "25")
+    done = csbench("merge", "a", "b", "-o", "a")
+    assert done.returncode == 1
+    assert "suite_version is [1] in A and [2] in B" in done.stderr
+    assert len(load_results("tiny", tmp_path / "a")) == 6

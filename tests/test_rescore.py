@@ -66,10 +66,11 @@ def test_only_the_newest_version_of_a_cell_is_kept(tmp_path):
     import numpy as np
 
     x = np.random.default_rng(0).random((3, 5), dtype=np.float32)
-    keep(tmp_path, "s", "m", CellId("k", "old"), x)
-    keep(tmp_path, "s", "m", CellId("k", "new"), x + 1)
-    assert kept(tmp_path, "s", "m", CellId("k", "old")) is None
-    found = kept(tmp_path, "s", "m", CellId("k", "new"))
+    keep(tmp_path, "s", "m", CellId("k", "old"), "r", x)
+    keep(tmp_path, "s", "m", CellId("k", "new"), "r", x + 1)
+    assert kept(tmp_path, "s", "m", CellId("k", "old"), "r") is None
+    assert kept(tmp_path, "s", "m", CellId("k", "new"), "another run") is None
+    found = kept(tmp_path, "s", "m", CellId("k", "new"), "r")
     assert found is not None
     assert found.dtype == np.float32
     assert (found == x + 1).all()

@@ -73,6 +73,9 @@ def test_better_figures_than_the_method_gives_are_found_out(results):
         (lambda f: f.assign(y_sha256=f["y_sha256"].iloc[::-1].to_numpy()), "another y at m = 25 draw 0"),
         (lambda f: f.assign(mse=1e-9), "below it at m = 25, 75, 200, 400: less than the noise costs"),
         (lambda f: f.assign(status="failed"), "40 rows are not ok and give no reason"),
+        (lambda f: f.assign(status="failed", reason="luck"), "none is, so nothing can be run again"),
+        (lambda f: f.assign(ssim=np.nan), "40 are ok and lack a finite metric"),
+        (lambda f: f.assign(params="{}"), "column params is not"),
     ],
 )
 def test_what_is_missing_foreign_or_impossible_is_named(results, change, fault):

@@ -120,7 +120,7 @@ def _run(
                 journal.commit(table)
                 if outcome.x_hat is not None:
                     with contextlib.suppress(OSError):  # rescoring can do without, and a full disk shows in commit
-                        keep(results, cell.suite.name, cell.method_name, cell.id, outcome.x_hat)
+                        keep(results, cell.suite.name, cell.method_name, cell.id, run_id, outcome.x_hat)
                 statuses = set(table["status"].to_pylist())
                 ok = not statuses - {"ok", "not_applicable"}
                 where = f"m={cell.problem.m} draw={cell.problem.draw}"

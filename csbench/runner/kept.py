@@ -16,9 +16,9 @@ from csbench.store import CellId
 FOLDER = ".reconstructions"
 
 
-def keep(results: Path, suite: str, method: str, cell: CellId, x_hat: np.ndarray) -> None:
-    """Store x_hat, shape [batch, n], in place of what an older version of the method made of the same cell."""
-    path = _path(results, suite, method, cell)
+def keep(results: Path, suite: str, method: str, cell: CellId, run_id: str, x_hat: np.ndarray) -> None:
+    """Store x_hat, shape [batch, n], in place of what an earlier run made of the same cell."""
+    path = _path(results, suite, method, cell, run_id)
     path.parent.mkdir(parents=True, exist_ok=True)
     for older in path.parent.glob(f"{cell.key}-*.feather"):
         older.unlink(missing_ok=True)
@@ -28,9 +28,9 @@ def keep(results: Path, suite: str, method: str, cell: CellId, x_hat: np.ndarray
     temporary.rename(path)  # no fsync: half a file after a power cut is not read, and costs no result
 
 
-def kept(results: Path, suite: str, method: str, cell: CellId) -> np.ndarray | None:
-    """What was stored, shape [batch, n], or None where there is nothing whole."""
-    path = _path(results, suite, method, cell)
+def kept(results: Path, suite: str, method: str, cell: CellId, run_id: str) -> np.ndarray | None:
+    """What this run stored, shape [batch, n], or None where there is nothing whole."""
+    path = _path(results, suite, method, cell, run_id)
     try:
         column = feather.read_table(path)["x_hat"].combine_chunks()
     except (FileNotFoundError, pa.ArrowInvalid, OSError):
@@ -38,5 +38,5 @@ def kept(results: Path, suite: str, method: str, cell: CellId) -> np.ndarray | N
     return column.flatten().to_numpy().reshape(len(column), -1).copy()  # writable, as torch wants it
 
 
-def _path(results: Path, suite: str, method: str, cell: CellId) -> Path:
-    return results / FOLDER / f"suite={suite}" / f"method={method}" / f"{cell.key}-{cell.fingerprint}.feather"
+def _path(results: Path, suite: str, method: str, cell: CellId, run_id: str) -> Path:
+    return results / FOLDER / f"suite={suite}" / f"method={method}" / f"{cell.key}-{cell.fingerprint}-{run_id}.feather"

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
-from csbench.errors import MissingWeights, UsageError
+from csbench.errors import CsbenchError, MissingWeights
 from csbench.fingerprint import fingerprint
 from csbench.method import Method
 from csbench.priors import checkpoint
@@ -43,8 +43,8 @@ def without_broken(suite: Suite) -> tuple[Suite, list[str]]:
     broken = {}
     for name in suite.methods:
         try:
-            get_method(name)()
-        except (UsageError, TypeError) as error:  # TypeError: abstract, or a field without default
+            json.dumps(get_method(name)().bind("mnist", "gaussian", 0.0).params())
+        except (CsbenchError, TypeError) as error:  # TypeError: abstract, no dataclass, a field without default or JSON
             broken[name] = f"{name} is left out: {error}"
     return replace(suite, methods=tuple(name for name in suite.methods if name not in broken)), list(broken.values())
 

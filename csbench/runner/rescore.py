@@ -10,11 +10,12 @@ from pathlib import Path
 import pyarrow as pa
 import torch
 
+from csbench.errors import ResultsError
 from csbench.measurement import Measurement
 from csbench.problem import Problem, Truth
 from csbench.runner.kept import kept
 from csbench.runner.score import metric_columns
-from csbench.store import METRICS, SCHEMA, CellId, read_file, read_provenance, write_file
+from csbench.store import METRICS, SCHEMA, CellId, Journal, read_file, read_provenance, write_file
 from csbench.suites import Suite
 
 
@@ -49,11 +50,10 @@ def rescore(suite: Suite, results: Path, report: Callable[[], None] = lambda: No
         if path.stem.removeprefix("method=") in suite.methods:
             table = read_file(path, suite, may_lack=METRICS)
             files.append(Rescored(path, table, {name: table[name].to_pylist() for name in METRICS}))
-    work = [
-        (problem, file, cell, rows) for file in files for (cell, problem), rows in _cells(file.table, suite).items()
-    ]
-    for problem, file, cell, rows in sorted(work, key=lambda item: (item[0].m, item[0].draw)):  # simulate each once
-        x_hat = kept(results, suite.name, file.path.stem.removeprefix("method="), cell)
+    work = [(*place, file, rows) for file in files for place, rows in _cells(file.table, suite).items()]
+    work.sort(key=lambda item: (item[0].m, item[0].draw))  # each problem is simulated once
+    for problem, cell, run_id, file, rows in work:
+        x_hat = kept(results, suite.name, file.path.stem.removeprefix("method="), cell, run_id)
         if x_hat is None:
             file.lost += 1
         else:
@@ -64,23 +64,27 @@ def rescore(suite: Suite, results: Path, report: Callable[[], None] = lambda: No
                     file.values[name][row] = columns[name][place[image]]
             file.cells += 1
         report()
-    for file in files:
-        table = file.table
-        for name, column in file.values.items():
-            field = SCHEMA.field(name)
-            table = table.set_column(table.column_names.index(name), field, pa.array(column, field.type))
-        write_file(file.path, table, read_provenance(file.path))
+    with Journal(results) as journal, journal.exclusive():
+        for file in files:
+            if not read_file(file.path, suite, may_lack=METRICS).equals(file.table):
+                raise ResultsError(f"{file.path}: another run has changed it meanwhile; rescore again")
+            table = file.table
+            for name, column in file.values.items():
+                field = SCHEMA.field(name)
+                table = table.set_column(table.column_names.index(name), field, pa.array(column, field.type))
+            write_file(file.path, table, read_provenance(file.path))
     return files
 
 
-def _cells(table: pa.Table, suite: Suite) -> dict[tuple[CellId, Problem], dict[int, int]]:
-    """Row number to image for the rows with a reconstruction, by cell."""
-    cells: dict[tuple[CellId, Problem], dict[int, int]] = {}
-    columns = ["key", "fingerprint", "m", "draw", "batch_size", "status", "image"]
+def _cells(table: pa.Table, suite: Suite) -> dict[tuple[Problem, CellId, str], dict[int, int]]:
+    """Row number to image for the rows with a reconstruction, by cell and run."""
+    cells: dict[tuple[Problem, CellId, str], dict[int, int]] = {}
+    columns = ["key", "fingerprint", "run_id", "m", "draw", "batch_size", "status", "image"]
     for i, row in enumerate(table.select(columns).to_pylist()):
         if row["status"] == "ok":
             where = (suite.dataset, suite.operator, row["m"], suite.noise_norm, row["draw"], row["batch_size"])
-            cells.setdefault((CellId(row["key"], row["fingerprint"]), Problem(*where)), {})[i] = row["image"]
+            place = (Problem(*where), CellId(row["key"], row["fingerprint"]), row["run_id"])
+            cells.setdefault(place, {})[i] = row["image"]
     return cells
 
 

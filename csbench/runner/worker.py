@@ -103,6 +103,8 @@ def solve(task: Task) -> Outcome:
         method, given, seed = pickle.loads(task.method), _mapped(task.given), task.seed
         torch.manual_seed(seed)  # for methods that draw from the global generator against the rules
         torch.set_num_threads(1)  # whatever an earlier method set
+        torch.set_default_dtype(torch.float32)
+        torch.set_grad_enabled(True)
         rng = torch.Generator().manual_seed(seed)
         _reset_peak_memory()
         with threadpool_limits(1):
