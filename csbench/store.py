@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SCHEMA_VERSION = 1
-SPACE = "free space on that disk, see that it can be written to and that no other run holds the file, and run again"
+SPACE = "Free space on that disk, see that it can be written to and that no other run holds the file, and run again"
 JOURNAL_VERSION = 1  # of the rows that are not yet in Parquet
 DIGEST_BYTES = 32  # of the sha256 before the rows of a cell in the journal
 STATUSES = ("ok", "not_applicable", "skipped", "diverged", "out_of_memory", "timeout", "failed")  # from good to bad
@@ -224,7 +224,7 @@ class Journal:
         self.damaged = 0
         results.mkdir(parents=True, exist_ok=True)
         self.path = results / ".journal.sqlite"
-        try:
+        with self._explained():
             self._db = sqlite3.connect(self.path, timeout=60, isolation_level=None)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
@@ -234,8 +234,14 @@ class Journal:
             )
             self._db.execute("CREATE TABLE IF NOT EXISTS run (id TEXT PRIMARY KEY, provenance TEXT)")
             self._check_version()
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Errors of SQLite with their remedy; only a damaged journal is one to give up."""
+        try:
+            yield
         except sqlite3.OperationalError as error:
-            raise ResultsError(f"{self.path}: {error}; {SPACE}") from error
+            raise ResultsError(f"{self.path}: {error}; all finished cells are kept. {SPACE}") from error
         except sqlite3.DatabaseError as error:
             raise ResultsError(
                 f"{self.path}: {error}; move it away to go on without the cells that it holds"
@@ -261,15 +267,14 @@ class Journal:
 
     def begin_run(self, run_id: str, provenance: Mapping[str, Any]) -> None:
         """Remember what is known of a run."""
-        values = (run_id, json.dumps(provenance, sort_keys=True))
-        try:
+        with self._explained():
+            values = (run_id, json.dumps(provenance, sort_keys=True))
             self._db.execute("INSERT OR REPLACE INTO run VALUES (?, ?)", values)
-        except sqlite3.OperationalError as error:
-            raise ResultsError(f"{self.path}: {error}; {SPACE}") from error
 
     def end_run(self, run_id: str) -> None:
         """Forget a run whose cells are all in Parquet; runs beside it keep theirs."""
-        self._db.execute("DELETE FROM run WHERE id = ?", (run_id,))
+        with self._explained():
+            self._db.execute("DELETE FROM run WHERE id = ?", (run_id,))
 
     def commit(self, table: pa.Table) -> None:
         """Add one finished cell; when this returns it is on disk."""
@@ -281,12 +286,8 @@ class Journal:
         rows = sink.getvalue()
         blob = hashlib.sha256(rows).digest() + rows
         values = (first["key"], first["fingerprint"], first["suite"], first["method"], status, blob)
-        try:
+        with self._explained():
             self._db.execute("INSERT OR REPLACE INTO cell VALUES (?, ?, ?, ?, ?, ?)", values)
-        except sqlite3.OperationalError as error:
-            raise ResultsError(
-                f"{self.path}: cannot store a finished cell: {error}; all earlier ones are kept. {SPACE}"
-            ) from error
 
     def finished(self) -> Iterator[tuple[CellId, str]]:
         """Every cell in the journal with its status."""
@@ -306,7 +307,7 @@ class Journal:
         """
         written = []
         try:
-            with self.exclusive():
+            with self._explained(), self.exclusive():
                 provenance = {run: json.loads(text) for run, text in self._db.execute("SELECT id, provenance FROM run")}
                 groups = self._db.execute("SELECT DISTINCT suite, method FROM cell ORDER BY suite, method").fetchall()
                 for suite, method in groups:
@@ -327,12 +328,6 @@ class Journal:
                     write_file(path, pa.concat_tables(tables, promote_options="default"), known)
                     written.append(path)
                 self._db.execute("DELETE FROM cell")
-        except sqlite3.OperationalError as error:
-            raise ResultsError(f"{self.path}: {error}; {SPACE}") from error
-        except sqlite3.DatabaseError as error:
-            raise ResultsError(
-                f"{self.path}: {error}; move it away to go on without the cells that it holds"
-            ) from error
         except OSError as error:
             raise ResultsError(
                 f"{error}; the finished cells are kept in {self.path}. Mend that and run again"

@@ -161,16 +161,20 @@ def journalled(results: Path) -> int:
         return 0
 
 
+def wait_for_cells(results: Path, count: int) -> None:
+    deadline = time.monotonic() + 60
+    while journalled(results) < count:
+        assert time.monotonic() < deadline, "no cell was journalled"
+        time.sleep(0.02)
+
+
 linux = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 
 
 @linux
 def test_a_killed_worker_costs_its_own_cell(csbench, tmp_path, many, environment, plugin):
     process = start(tmp_path, many, environment, "--jobs", "2")
-    deadline = time.monotonic() + 60
-    while journalled(tmp_path / "results") < 2:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_for_cells(tmp_path / "results", 2)
     workers = [pid for pid in children(process.pid) if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
     os.kill(workers[0], signal.SIGKILL)
     _, stderr = process.communicate(timeout=60)
@@ -279,10 +283,7 @@ def test_a_flipped_bit_in_a_results_file_never_gives_a_wrong_row(csbench, tmp_pa
 def test_a_damaged_journal_never_gives_a_wrong_row(csbench, tmp_path, tiny_suite, environment, plugin):
     """Each flip either is found out, or costs cells that run again; what is published is right."""
     process = start(tmp_path, tiny_suite, environment, "--jobs", "1")
-    deadline = time.monotonic() + 60
-    while journalled(tmp_path / "results") < 1:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_for_cells(tmp_path / "results", 1)
     process.kill()
     process.communicate()
     with sqlite3.connect(tmp_path / "results" / ".journal.sqlite") as db:
