@@ -24,8 +24,7 @@ class _FromMisfit(_CSGM):
 
     Attributes:
         lmbd: weight of ||z||^2; None: from the misfit.
-        misfit: mean squared error per pixel of validation images in the range of G; `bind` reads it from the prior's
-            card.
+        misfit: mean squared error per pixel of validation images in the range of G; None: what the prior's card says.
         start: "zero": the first start of an image is z = 0, the others are random; or "random".
     """
 
@@ -38,23 +37,29 @@ class _FromMisfit(_CSGM):
 
     def bind(self, dataset: str, operator: str, noise_norm: float) -> Self:
         bound = super().bind(dataset, operator, noise_norm)
-        if bound.misfit is not None or bound.lmbd is not None:
+        if bound.lmbd is not None:
             return bound
         try:
-            quality = checkpoint.card(bound.prior)["quality"]
+            return replace(bound, misfit=bound.known_misfit())
         except MissingWeights:
             return bound  # the run says so, and how to train it
-        if self.figure not in quality:
+
+    def known_misfit(self) -> float:
+        """The field, or else the figure on the prior's card."""
+        if self.misfit is not None:
+            return self.misfit
+        card = checkpoint.card(self.prior)
+        if self.figure not in card["quality"]:
             raise CheckpointError(
-                f"{bound.prior}.json: field quality.{self.figure} is missing; "
-                f"`csbench assess {bound.prior} --dataset {dataset}` adds it"
+                f"{self.prior}.json: field quality.{self.figure} is missing; "
+                f"`csbench assess {self.prior} --dataset {card['dataset']}` adds it"
             )
-        return replace(bound, misfit=quality[self.figure])
+        return card["quality"][self.figure]
 
     def search(self, given: Measurement) -> LatentSearch:
         lmbd = self.lmbd
         if lmbd is None:
-            lmbd = given.n * (self.misfit or 0.0) / given.m + given.noise_std**2
+            lmbd = given.n * self.known_misfit() / given.m + given.noise_std**2
         return LatentSearch(lmbd, self.restarts, self.steps, self.learning_rate, self.start, self.bf16)
 
 

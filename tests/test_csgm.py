@@ -88,12 +88,13 @@ def test_the_penalty_follows_from_the_misfit():
     assert method.search(given).lmbd == pytest.approx(7.84 * misfit + 0.1**2 / 100)
     paper = get_method("csgm-dcgan-paper")().bind("mnist", "gaussian", 0.1)
     assert paper.params()["misfit"] is None
+    assert CsgmDCGAN(prior="dcgan-mnist").search(given) == method.search(given)  # without the harness's bind, too
     assert (paper.params()["lmbd"], paper.params()["start"]) == (0.0, "random")
 
 
 def test_a_card_without_misfit_says_what_adds_it(tmp_path, monkeypatch):
     monkeypatch.setenv("CSBENCH_WEIGHTS", str(tmp_path))
-    checkpoint.save(tmp_path, "dcgan-mnist", {}, {"quality": {}})
+    checkpoint.save(tmp_path, "dcgan-mnist", {}, {"quality": {}, "dataset": "mnist"})
     with pytest.raises(CheckpointError, match="csbench assess dcgan-mnist --dataset mnist"):
         CsgmDCGAN().bind("mnist", "gaussian", 0.1)
 
