@@ -362,11 +362,10 @@ def published_cells(results: Path, suite: Suite) -> Iterator[tuple[CellId, str]]
         ResultsError: a file cannot be trusted.
     """
     for path in sorted((results / f"suite={suite.name}").glob("method=*.parquet")):
-        table = read_file(path, suite)
-        columns = (table[name].to_pylist() for name in ("key", "fingerprint", "status"))
+        columns = ["key", "fingerprint", "status"]
         cells: dict[CellId, set[str]] = {}
-        for key, fingerprint, status in zip(*columns, strict=True):
-            cells.setdefault(CellId(key, fingerprint), set()).add(status)
+        for group in read_file(path, suite).group_by(columns).aggregate([]).to_pylist():
+            cells.setdefault(CellId(group["key"], group["fingerprint"]), set()).add(group["status"])
         yield from ((cell_id, worst(statuses)) for cell_id, statuses in cells.items())
 
 

@@ -32,18 +32,15 @@ def draw(
         errors: m to method to the mean squared error of each, shape [batch].
     """
     import matplotlib as mpl
-
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt
+    from matplotlib.figure import Figure
 
     rows = [("truth", truth, None)]
     for m, by_method in recovered.items():
         rows += [(f"{name}\nm = {m}", images, errors[m][name]) for name, images in by_method.items()]
     batch = len(truth)
-    with plt.rc_context({"font.size": 7, "svg.hashsalt": "csbench"}):
-        figure, axes = plt.subplots(
-            len(rows), batch, figsize=(1.1 + 0.75 * batch, 0.86 * len(rows)), layout="constrained", squeeze=False
-        )
+    with mpl.rc_context({"font.size": 7, "svg.hashsalt": "csbench"}):
+        figure = Figure(figsize=(1.1 + 0.75 * batch, 0.86 * len(rows)), layout="constrained")
+        axes = figure.subplots(len(rows), batch, squeeze=False)
         figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0, hspace=0)  # type: ignore[union-attr]
         for line, (label, images, error) in zip(axes, rows, strict=True):
             line[0].set_ylabel(label, rotation=0, ha="right", va="center")
@@ -57,7 +54,6 @@ def draw(
         path.parent.mkdir(parents=True, exist_ok=True)
         stamp = {"Date": None} if path.suffix == ".svg" else {"CreationDate": None} if path.suffix == ".pdf" else None
         figure.savefig(path, dpi=130, metadata=stamp)
-        plt.close(figure)
 
 
 def _displayed(image: np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ from csbench.files import write_atomically
 from csbench.progress import progress_bar
 from csbench.report.curves import plot
 from csbench.report.leaderboard import render_suite, terminal_table
-from csbench.report.standings import standings
+from csbench.report.standings import Standings, standings
 from csbench.runner import provenance
 from csbench.runner.kept import keep
 from csbench.runner.local import Limits, default_jobs, run_cells
@@ -29,12 +29,17 @@ from csbench.store import Journal, load_results, published_cells
 from csbench.suites import Suite
 
 INTERRUPTED = 130
+DONE = ("fresh", "not_applicable")
 
 
 def suite_states(suite: Suite, results: Path) -> dict[str, dict[State, int]]:
     """Method to the number of its cells in each state."""
+    return _counts(suite, _states(suite, results))
+
+
+def _counts(suite: Suite, found: list[tuple[Cell, State]]) -> dict[str, dict[State, int]]:
     table: dict[str, Counter] = {name: Counter() for name in suite.methods}
-    for cell, state in _states(suite, results):
+    for cell, state in found:
         table[cell.method_name][state] += 1
     return {name: {state: count[state] for state in State.__args__} for name, count in table.items()}
 
@@ -57,7 +62,8 @@ def run_suite(
         journal.compact()
         if journal.damaged:
             console.print(f"{journal.damaged} cells in {journal.path} were damaged and run again")
-        todo = [cell for cell, state in _states(part, results) if fresh or state not in ("fresh", "not_applicable")]
+        found = _states(part, results)
+        todo = [cell for cell, state in found if fresh or state not in DONE]
         run_id = uuid.uuid4().hex[:12]
         facts = provenance.collect(jobs)
         journal.begin_run(run_id, facts)
@@ -73,17 +79,20 @@ def run_suite(
     if interrupted:
         console.print(f"interrupted; what is finished is kept. Go on with: csbench {' '.join(sys.argv[1:])}")
         return INTERRUPTED
-    bad = sum(state != "fresh" and state != "not_applicable" for _, state in _states(part, results))
+    if todo:
+        found = _states(part, results)
+    bad = sum(state not in DONE for _, state in found)
     board = whole if whole.name == part.name else part  # the leaderboard is of all m and draws
-    files = [*written, *_report(board, results)]
+    frame = load_results(part.name, results)
+    table = standings(frame, board) if len(frame) else None
+    files = [*written, *(_report(table, results) if table else [])]
     seconds = time.monotonic() - started
     if as_json:
-        print(json.dumps(_summary(part, board, results, files, seconds), indent=2))
+        print(json.dumps(_summary(board.name, _counts(part, found), table, files, seconds), indent=2))
         return 1 if bad else 0
     out = Console()
-    frame = load_results(part.name, results)
-    if len(frame):
-        out.print(terminal_table(standings(frame, board), out.width))
+    if table:
+        out.print(terminal_table(table, out.width))
     if done:
         out.print(_overview(done))
     ok = sum(cell.ok for cell in done)
@@ -161,31 +170,30 @@ def _states(suite: Suite, results: Path) -> list[tuple[Cell, State]]:
     return list(states(make_cells(suite), stored))
 
 
-def _report(suite: Suite, results: Path) -> list[Path]:
-    """Leaderboard and curve of one suite beside its results."""
-    frame = load_results(suite.name, results)
-    if not len(frame):
-        return []
-    table = standings(frame, suite)
-    folder = results / f"suite={suite.name}"
-    page = folder / "leaderboard.md"
-    write_atomically(page, render_suite(table).encode())
-    files = [page]
-    if any(len(row.errors) > 1 for row in table.rows):
-        plot(table, folder / "error-vs-m.png")
-        files.append(folder / "error-vs-m.png")
-    return files
+def _report(table: Standings, results: Path) -> list[Path]:
+    """Leaderboard and curve of one suite beside its results; the curve is drawn only where the leaderboard changed."""
+    folder = results / f"suite={table.suite.name}"
+    page, curve = folder / "leaderboard.md", folder / "error-vs-m.png"
+    text = render_suite(table).encode()
+    if page.is_file() and curve.is_file() and page.read_bytes() == text:
+        return [page, curve]
+    write_atomically(page, text)
+    if not any(len(row.errors) > 1 for row in table.rows):
+        return [page]
+    plot(table, curve)
+    return [page, curve]
 
 
-def _summary(part: Suite, board: Suite, results: Path, files: list[Path], seconds: float) -> dict[str, Any]:
-    table = standings(load_results(board.name, results), board)
+def _summary(
+    suite: str, counts: dict[str, dict[State, int]], table: Standings | None, files: list[Path], seconds: float
+) -> dict[str, Any]:
     return {
-        "suite": board.name,
+        "suite": suite,
         "seconds": round(seconds, 1),
         "files": [str(path) for path in files],
-        "states": suite_states(part, results),
+        "states": counts,
         "methods": [
             {"method": r.method, "rank": r.rank, "mse": {str(m): e.value for m, e in r.errors.items()}}
-            for r in table.rows
+            for r in (table.rows if table else ())
         ],
     }
