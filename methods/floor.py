@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from torch import Tensor
 
 from csbench.measurement import Measurement
 from csbench.method import Method, NotApplicable, Recovery
+from csbench.operators import LinearOperator
 from csbench.priors import checkpoint
+
+BLOCK_ROWS = 1024  # of A in float64 at a time
+RANK_TOLERANCE = 1e-12  # of a squared pivot, beside the squared norm of its row
 
 
 @dataclass(frozen=True)
@@ -52,12 +58,44 @@ class MinNorm(Method):
     clip: bool = True
 
     def recover(self, given: Measurement, rng: torch.Generator) -> Recovery:
-        matrix = given.A.matrix().double()
-        x_hat = given.y.double() @ torch.linalg.pinv(matrix).T
-        residual = (x_hat @ matrix.T - given.y.double()).norm(dim=1)
+        y = given.y.double()
+        dual = _dual(given.A, y)
+        if dual is None:
+            x_hat = y @ torch.linalg.pinv(given.A.matrix().double()).T
+        else:
+            x_hat = sum((dual[:, rows] @ A for rows, A in _blocks(given.A)), torch.zeros(given.batch, given.n).double())
+        residual = torch.cat([x_hat @ A.T for _, A in _blocks(given.A)], 1).sub_(y).norm(dim=1)
         if self.clip:
             x_hat = x_hat.clamp(0, 1)
         return Recovery(x_hat.to(given.y.dtype), {"residual": residual})
+
+
+def _dual(A: LinearOperator, y: Tensor) -> Tensor | None:
+    """(A A^T)^-1 y by Cholesky, shape [batch, m], with nothing large in float64 but A A^T; None where that is singular.
+
+    Far cheaper than the singular value decomposition behind the pseudoinverse: 40 s instead of hours at m = 10000.
+    """
+    m, n = A.shape
+    if m > n:
+        return None
+    gram = torch.zeros(m, m, dtype=torch.float64)
+    for rows, upper in _blocks(A):
+        for columns, other in _blocks(A):
+            if columns.start <= rows.start:
+                gram[rows, columns] = upper @ other.T
+    diagonal = gram.diagonal().clone()
+    try:
+        factor = cho_factor(gram.numpy().T, lower=False, overwrite_a=True, check_finite=False)
+    except LinAlgError:
+        return None
+    pivots = torch.from_numpy(factor[0].diagonal().copy()).square()
+    if (pivots < RANK_TOLERANCE * diagonal).any():
+        return None
+    return torch.from_numpy(cho_solve(factor, y.T.numpy(), check_finite=False)).T
+
+
+def _blocks(A: LinearOperator) -> Iterator[tuple[slice, Tensor]]:
+    return ((rows, part.matrix().double()) for rows, part in A.row_blocks(BLOCK_ROWS))
 
 
 def _constant(image: Tensor, given: Measurement) -> Recovery:

@@ -24,6 +24,7 @@ from csbench.store import Journal, results_file
 PLUGIN = """
 import os, signal, time
 from dataclasses import dataclass
+from pathlib import Path
 import torch
 from csbench import Method
 
@@ -44,6 +45,16 @@ class Bomb(Method):
         hoard = []
         while given.m == 25:
             hoard.append(torch.ones(50_000_000))
+        return grey(given, rng)
+
+@dataclass(frozen=True)
+class Killer(Method):
+    \"\"\"Kills all other children of its parent.\"\"\"
+    def recover(self, given, rng):
+        for task in Path(f"/proc/{os.getppid()}/task").iterdir():
+            for child in map(int, (task / "children").read_text().split()):
+                if child != os.getpid():
+                    os.kill(child, signal.SIGKILL)
         return grey(given, rng)
 
 @dataclass(frozen=True)
@@ -93,6 +104,15 @@ def test_a_memory_bomb_costs_its_own_cell(csbench, tmp_path, tiny_suite, plugin)
     status = frame.groupby(["method", "m"])["status"].first()
     assert status["bomb", 25] == "out_of_memory"
     assert (status.drop(("bomb", 25)) == "ok").all()
+
+
+def test_a_method_that_kills_the_other_workers_harms_nobody(csbench, tmp_path, many, plugin):
+    done = csbench("run", many, "--methods", "killer,steady", "--jobs", "2")
+    assert done.returncode == 0, done.stderr
+    assert "24 cells run, 24 ok" in done.stdout
+    frame = load_results("tiny", tmp_path / "results")
+    assert len(frame) == 72
+    assert not frame.duplicated(["method", "m", "draw", "image"]).any()
 
 
 def test_noise_threads_and_seeds_reach_nobody(csbench, tmp_path, tiny_suite, plugin):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,7 @@ from csbench.cli.common import AsJson, Methods, Results, SuiteName, app, integer
 from csbench.errors import CsbenchError, UsageError
 
 if TYPE_CHECKING:
+    from csbench.runner.command import Place
     from csbench.suites import Suite
 
 
@@ -32,6 +34,12 @@ def run(
     memory: Annotated[
         float | None, typer.Option(help="GB that each worker may allocate; default: its share of the machine's.")
     ] = None,
+    dask: Annotated[
+        str | None, typer.Option(help="Run on the cluster of this Dask scheduler, e.g. tcp://host:8786.")
+    ] = None,
+    dask_cluster: Annotated[
+        Path | None, typer.Option(help="Start a Dask cluster for this run, as the YAML file says (docs/cluster.md).")
+    ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Run again what is there already.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -43,6 +51,8 @@ def run(
 
     if jobs is not None and jobs < 1:
         raise UsageError(f"--jobs is 1 or more, not {jobs}")
+    if sum(option is not None for option in (jobs, dask, dask_cluster)) > 1:
+        raise UsageError("--jobs, --dask and --dask-cluster say where to run: give one of them")
     if memory is not None and memory <= 0:
         raise UsageError(f"--memory is a number of GB above 0, not {memory:g}")
     seconds, of_method = _timeouts(timeout)
@@ -56,7 +66,8 @@ def run(
     if unknown := of_method.keys() - set(part.methods):
         raise UsageError(f"--timeout names {min(unknown)}, which is not among the methods of this run")
     limits = Limits(seconds or part.timeout, of_method, memory)
-    code = run_suite(whole, part, results, jobs, limits, fresh, as_json)
+    with _place(jobs, dask, dask_cluster) as place:
+        code = run_suite(whole, part, results, place, limits, fresh, as_json)
     sys.exit(code or bool(broken))
 
 
@@ -138,6 +149,19 @@ def _loadable(suite: Suite, asked_for: str | None) -> tuple[Suite, list[str]]:
     for message in broken:
         print(f"csbench: {message}", file=sys.stderr)
     return suite, broken
+
+
+def _place(jobs: int | None, dask: str | None, dask_cluster: Path | None) -> AbstractContextManager[Place]:
+    """Where the cells are to run."""
+    if not dask and not dask_cluster:
+        from csbench.runner.local import ThisMachine, default_jobs
+
+        return nullcontext(ThisMachine(jobs or default_jobs()))
+    try:
+        from csbench.runner import cluster
+    except ImportError as error:
+        raise UsageError(f"{error}; install Dask with `pip install 'csbench[dask]'`") from error
+    return cluster.connect(dask) if dask else cluster.start(dask_cluster or Path())
 
 
 def _timeouts(text: str | None) -> tuple[float | None, dict[str, float]]:

@@ -8,9 +8,10 @@ import sys
 import time
 import uuid
 from collections import Counter
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from rich.console import Console
 from rich.table import Table
@@ -22,11 +23,24 @@ from csbench.report.leaderboard import render_suite, terminal_table
 from csbench.report.standings import Standings, standings
 from csbench.runner import provenance
 from csbench.runner.kept import keep
-from csbench.runner.local import Limits, default_jobs, run_cells
+from csbench.runner.local import Limits
 from csbench.runner.plan import Cell, State, make_cells, states
-from csbench.runner.score import score
+from csbench.runner.score import Finished
 from csbench.store import Journal, load_results, published_cells
 from csbench.suites import Suite
+
+
+class Place(Protocol):
+    """Where cells run: `local.ThisMachine` or `cluster.Cluster`; str() says it in a sentence about a run."""
+
+    def facts(self) -> dict[str, Any]:
+        """For the provenance of a run."""
+        ...
+
+    def run(self, cells: Iterable[Cell], limits: Limits, run_id: str) -> Generator[Finished, None, None]:
+        """Run and score cells, each as it ends; closing the generator stops what runs."""
+        ...
+
 
 INTERRUPTED = 130
 DONE = ("fresh", "not_applicable")
@@ -45,17 +59,20 @@ def _counts(suite: Suite, found: list[tuple[Cell, State]]) -> dict[str, dict[Sta
 
 
 def run_suite(
-    whole: Suite, part: Suite, results: Path, jobs: int | None, limits: Limits, fresh: bool, as_json: bool
+    whole: Suite, part: Suite, results: Path, place: Place, limits: Limits, fresh: bool, as_json: bool
 ) -> int:
     """Run what is missing, stale or failed of `part`, store it, and report on it.
 
     Every finished cell is in the journal before the next is looked at; the Parquet files are written at the end, and
     also when the run is interrupted. Cells that a killed run left in the journal are taken over.
 
+    Args:
+        whole: the suite of which `part` is to run; the leaderboard shows it.
+        place: this machine or a cluster.
+
     Returns:
         the exit code: 0 where all cells are ok or do not apply, 1 where one is not, 130 where the run was interrupted.
     """
-    jobs = jobs or default_jobs()
     started = time.monotonic()
     console = Console(stderr=True)
     with Journal(results) as journal:
@@ -65,10 +82,10 @@ def run_suite(
         found = _states(part, results)
         todo = [cell for cell, state in found if fresh or state not in DONE]
         run_id = uuid.uuid4().hex[:12]
-        facts = provenance.collect(jobs)
+        facts = provenance.collect() | place.facts()
         journal.begin_run(run_id, facts)
         try:
-            done = _run(todo, journal, results, jobs, limits, run_id, console)
+            done = _run(todo, journal, results, place, limits, run_id, console)
             interrupted = False
         except KeyboardInterrupt:
             done, interrupted = [], True
@@ -96,7 +113,7 @@ def run_suite(
     if done:
         out.print(_overview(done))
     ok = sum(cell.ok for cell in done)
-    out.print(f"{len(todo)} cells run, {ok} ok, in {seconds:.0f} s with {jobs} workers. Files:")
+    out.print(f"{len(todo)} cells run, {ok} ok, in {seconds:.0f} s on {place}. Files:")
     for path in files:
         out.print(f"  {path}", soft_wrap=True, highlight=False)
     if bad:
@@ -115,7 +132,7 @@ class _Done:
 
 
 def _run(
-    cells: list[Cell], journal: Journal, results: Path, jobs: int, limits: Limits, run_id: str, console: Console
+    cells: list[Cell], journal: Journal, results: Path, place: Place, limits: Limits, run_id: str, console: Console
 ) -> list[_Done]:
     """Run the cells under progress bars, one line for each that is not ok."""
     done = []
@@ -123,23 +140,23 @@ def _run(
         totals = Counter(cell.method_name for cell in cells)
         of_method = {name: progress.add_task(f"  {name}", total=count, note="") for name, count in totals.items()}
         task = progress.add_task("cells", total=len(cells), note="starting workers")
-        with contextlib.closing(run_cells(cells, jobs, limits)) as outcomes:
-            for cell, outcome, given, truth in outcomes:
-                table = score(cell, outcome, given, truth, run_id)
-                journal.commit(table)
-                if outcome.x_hat is not None:
+        with contextlib.closing(place.run(cells, limits, run_id)) as stream:
+            for one in stream:
+                journal.commit(one.rows)
+                cell = one.cell
+                if one.x_hat is not None:
                     with contextlib.suppress(OSError):  # rescoring can do without, and a full disk shows in commit
-                        keep(results, cell.suite.name, cell.method_name, cell.id, run_id, outcome.x_hat)
-                statuses = set(table["status"].to_pylist())
+                        keep(results, cell.suite.name, cell.method_name, cell.id, run_id, one.x_hat)
+                statuses = set(one.rows["status"].to_pylist())
                 ok = not statuses - {"ok", "not_applicable"}
                 where = f"m={cell.problem.m} draw={cell.problem.draw}"
                 if not ok:
-                    reasons = [text for text in table["reason"].to_pylist() if text]
+                    reasons = [text for text in one.rows["reason"].to_pylist() if text]
                     last_line = reasons[0].strip().splitlines()[-1] if reasons else ""
                     said = f"{cell.method_name} {where}: {', '.join(sorted(statuses))}: {last_line}"
                     progress.console.print(said, markup=False)
-                done.append(_Done(cell.method_name, where, outcome.wall_seconds, ok))
-                failed = sum(not one.ok for one in done)
+                done.append(_Done(cell.method_name, where, one.seconds, ok))
+                failed = sum(not d.ok for d in done)
                 progress.advance(of_method[cell.method_name])
                 progress.update(task, advance=1, note=f"{failed} failed" if failed else "")
     return done

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import itertools
+import contextlib
 import multiprocessing
+import multiprocessing.context
 import os
 import pickle
 import shutil
 import signal
 import tempfile
-from collections.abc import Generator, Iterable, Mapping
+import uuid
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, TimeoutError, wait
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from pebble import CONSTS, ProcessExpired, ProcessPool
@@ -21,6 +24,7 @@ from csbench.errors import ResultsError
 from csbench.measurement import Measurement
 from csbench.problem import Problem, Truth
 from csbench.runner.plan import Cell
+from csbench.runner.score import Finished, finished
 from csbench.runner.worker import Outcome, Task, share, solve, start_worker
 from csbench.seeding import seed_of
 
@@ -66,51 +70,93 @@ class Limits:
 NO_LIMITS = Limits()
 
 
+@dataclass(frozen=True)
+class Pool:
+    """Worker processes, each with one BLAS thread, and the folder where they find measurements."""
+
+    processes: ProcessPool
+    folder: Path
+
+
+def _context() -> multiprocessing.context.BaseContext:
+    """Processes that share nothing with this one.
+
+    Where the system can, they are forked from a server that has imported torch already: a worker is there, and one that
+    died is replaced, in milliseconds. And a method that kills its parent kills that server, which is replaced too.
+    """
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["csbench.runner.worker"])
+    return context
+
+
+@contextlib.contextmanager
+def open_pool(jobs: int, limits: Limits) -> Iterator[Pool]:
+    """A pool of `jobs` processes; what still runs in it at the end is stopped."""
+    torch.set_num_threads(1)  # the parent simulates and scores beside its workers
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))  # workers inherit it, and libraries read it as they load
+    _sweep()
+    folder = Path(tempfile.mkdtemp(prefix=f"csbench-{os.getpid()}-"))
+    processes = ProcessPool(
+        jobs, initializer=start_worker, initargs=[limits.memory(jobs), dict(os.environ)], context=_context()
+    )
+    try:
+        yield Pool(processes, folder)
+    finally:
+        processes.stop()
+        processes.join()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def run_cells(
     cells: Iterable[Cell], jobs: int, limits: Limits = NO_LIMITS
 ) -> Generator[tuple[Cell, Outcome, Measurement, Truth], None, None]:
+    """Run cells in a pool of their own; see `run_in`. Closing the generator, as Ctrl-C does, stops the workers."""
+    with open_pool(jobs, limits) as pool:
+        yield from run_in(pool, cells, jobs, limits)
+
+
+def run_in(
+    pool: Pool, cells: Iterable[Cell], jobs: int, limits: Limits
+) -> Generator[tuple[Cell, Outcome, Measurement, Truth], None, None]:
     """Run cells, and yield each as it ends, in the order in which they end.
 
-    At most two cells per worker are in flight, so memory does not grow with the suite. Closing the generator, as
-    Ctrl-C does, stops the workers.
+    A cell whose worker died runs once more when all others have ended, with none beside it: another cell may have
+    killed that worker, by taking all the memory for instance.
 
     Args:
-        jobs: worker processes, each with one BLAS thread.
+        jobs: at most twice as many cells are in flight, so memory does not grow with the suite.
         limits: beyond which a cell's worker is killed and replaced.
 
     Raises:
         ResultsError: the disk for temporary files is full.
     """
-    torch.set_num_threads(1)  # the parent simulates and scores beside its workers
-    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))  # workers inherit it, and libraries read it as they load
-    queue = iter(cells)
-    _sweep()
-    folder = Path(tempfile.mkdtemp(prefix=f"csbench-{os.getpid()}-"))
+    queue, most, victims = iter(cells), 2 * jobs, []
     simulated: dict[Problem, tuple[Path, Measurement, Truth]] = {}
-    pool = ProcessPool(
-        jobs,
-        initializer=start_worker,
-        initargs=[limits.memory(jobs)],
-        context=multiprocessing.get_context("spawn"),
-    )
     running: dict[Future, Cell] = {}
-    numbers = itertools.count()
     try:
         while True:
-            while len(running) < 2 * jobs and (cell := next(queue, None)) is not None:
+            while len(running) < most and (cell := next(queue, None)) is not None:
                 if cell.problem not in simulated:
                     given, truth = cell.problem.simulate()
-                    path = folder / f"{next(numbers)}.pt"
+                    path = pool.folder / f"{uuid.uuid4().hex}.pt"
                     simulated[cell.problem] = path, _shared(given, path), truth
                     del given
                 path, _, _ = simulated[cell.problem]
                 task = Task(pickle.dumps(cell.method), path, seed_of(*cell.problem.method_seed_names()))
-                running[pool.schedule(solve, args=[task], timeout=limits.timeout(cell.method_name))] = cell
+                running[pool.processes.schedule(solve, args=[task], timeout=limits.timeout(cell.method_name))] = cell
             if not running:
-                break
+                if not victims:
+                    break
+                queue, most, victims = iter(victims), 1, []
+                continue
             done, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
                 cell = running.pop(future)
+                if most > 1 and isinstance(future.exception(), ProcessExpired):
+                    victims.append(cell)
+                    continue
                 _, given, truth = simulated[cell.problem]
                 yield cell, _outcome(future, limits.timeout(cell.method_name)), given, truth
             in_use = {cell.problem for cell in running.values()}
@@ -118,12 +164,34 @@ def run_cells(
             for problem in [p for p in simulated if p not in in_use and p != newest]:
                 simulated.pop(problem)[0].unlink()
     finally:
-        if running:
-            pool.stop()
-        else:
-            pool.close()
-        pool.join()
-        shutil.rmtree(folder, ignore_errors=True)
+        for future in running:
+            future.cancel()
+        for path, _, _ in simulated.values():
+            path.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class ThisMachine:
+    """Where cells run, unless a cluster is named.
+
+    Attributes:
+        jobs: worker processes.
+    """
+
+    jobs: int
+
+    def __str__(self) -> str:
+        return f"{self.jobs} workers"
+
+    def facts(self) -> dict[str, Any]:
+        """For the provenance of a run."""
+        return {"jobs": self.jobs}
+
+    def run(self, cells: Iterable[Cell], limits: Limits, run_id: str) -> Generator[Finished, None, None]:
+        """Run and score cells, each as it ends."""
+        with contextlib.closing(run_cells(cells, self.jobs, limits)) as outcomes:
+            for cell, outcome, given, truth in outcomes:
+                yield finished(cell, outcome, given, truth, run_id)
 
 
 def _shared(given: Measurement, path: Path) -> Measurement:

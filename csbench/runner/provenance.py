@@ -21,7 +21,7 @@ from csbench.machine import cpu_model
 PACKAGES = ("torch", "numpy", "scipy", "numba", "PyWavelets", "pyarrow")
 
 
-def collect(jobs: int) -> dict[str, Any]:
+def collect() -> dict[str, Any]:
     """Commit and dirty flag, versions, processor, system, command and start; paths in the command lose their folders.
 
     Commit and dirty are None where csbench does not run from a checkout of its own. New files count as dirty.
@@ -41,7 +41,6 @@ def collect(jobs: int) -> dict[str, Any]:
         "os": f"{platform.system()} {platform.release()}",
         "blas": _blas(),
         "threads_per_worker": 1,
-        "jobs": jobs,
         "command": " ".join(["csbench", *(Path(word).name if os.sep in word else word for word in sys.argv[1:])]),
         "started": now(),
     }

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 import torch
 from torch import Tensor
@@ -14,6 +16,26 @@ from csbench.problem import Truth, digest
 from csbench.runner.plan import Cell
 from csbench.runner.worker import Outcome
 from csbench.store import DIAGNOSTIC, make_table
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A cell that has run: its rows, and what they were computed from.
+
+    Attributes:
+        x_hat: shape [batch, n]; None unless ok.
+        seconds: of `recover` on the wall; None where it did not end.
+    """
+
+    cell: Cell
+    rows: pa.Table
+    x_hat: np.ndarray | None
+    seconds: float | None
+
+
+def finished(cell: Cell, outcome: Outcome, given: Measurement, truth: Truth, run_id: str) -> Finished:
+    """The outcome of a cell with its rows."""
+    return Finished(cell, score(cell, outcome, given, truth, run_id), outcome.x_hat, outcome.wall_seconds)
 
 
 def score(cell: Cell, outcome: Outcome, given: Measurement, truth: Truth, run_id: str) -> pa.Table:

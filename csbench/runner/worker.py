@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -48,12 +49,14 @@ class Outcome:
     threads: int = 1
 
 
-def start_worker(memory: int | None = None) -> None:
+def start_worker(memory: int | None, environment: Mapping[str, str]) -> None:
     """Prepare a process: Ctrl-C is the parent's business, output goes nowhere, memory has a limit.
 
     Args:
         memory: bytes that the process may allocate, beyond files that it maps; None: no limit. Linux only.
+        environment: of the run; the server that this process was forked from may have started with another.
     """
+    os.environ.update(environment)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _die_with_parent()
     nowhere = os.open(os.devnull, os.O_WRONLY)  # also for what compiled code prints
