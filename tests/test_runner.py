@@ -3,10 +3,6 @@
 import json
 import os
 import signal
-import sqlite3
-import subprocess
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +12,7 @@ import pytest
 from csbench import load_results, load_suite
 from csbench.runner.local import run_cells
 from csbench.runner.plan import make_cells, states
+from tests.processes import journalled, start_run, wait_for_cells
 
 FAULTY = '''
 import os, signal, time
@@ -185,36 +182,11 @@ def test_results_do_not_depend_on_order_company_or_processes():
     assert all(len(values) == 1 for values in seen.values())
 
 
-def start(tmp_path: Path, suite: Path, environment: dict[str, str]) -> subprocess.Popen:
-    command = [sys.executable, "-m", "csbench", "run", str(suite), "--methods", "sleepy", "--jobs", "2"]
-    return subprocess.Popen(
-        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-
-
-def journalled(tmp_path: Path) -> int:
-    path = tmp_path / "results" / ".journal.sqlite"
-    if not path.exists():
-        return 0
-    try:
-        with sqlite3.connect(path, timeout=5) as db:
-            return db.execute("SELECT count(*) FROM cell").fetchone()[0]
-    except sqlite3.OperationalError:
-        return 0  # the table is about to be made
-
-
-def wait_for_cells(tmp_path: Path, count: int) -> None:
-    deadline = time.monotonic() + 60
-    while journalled(tmp_path) < count:
-        assert time.monotonic() < deadline, "no cell was journalled"
-        time.sleep(0.02)
-
-
 @pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
 def test_a_stopped_run_keeps_what_was_finished(csbench, tmp_path, tiny_suite, environment, faulty, stop):
     tiny_suite.write_text(tiny_suite.read_text().replace("m = [10, 25]", SLOW_SUITE_M))
-    process = start(tmp_path, tiny_suite, environment)
-    wait_for_cells(tmp_path, 2)
+    process = start_run(tmp_path, environment, tiny_suite, "--methods", "sleepy", "--jobs", "2")
+    wait_for_cells(tmp_path / "results", 2)
     os.kill(process.pid, stop)
     _, stderr = process.communicate(timeout=30)
     if stop == signal.SIGINT:
@@ -223,7 +195,7 @@ def test_a_stopped_run_keeps_what_was_finished(csbench, tmp_path, tiny_suite, en
         finished = results(tmp_path)["m"].nunique()
     else:
         assert process.returncode == -signal.SIGKILL
-        finished = journalled(tmp_path)
+        finished = journalled(tmp_path / "results")
     assert 2 <= finished < 9
 
     done = csbench("run", tiny_suite, "--methods", "sleepy")

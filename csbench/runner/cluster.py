@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import multiprocessing
+import pickle
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, replace
@@ -147,7 +148,7 @@ class Cluster:
         plugin = _Workplace(run_id, limits)
         self.client.register_plugin(plugin)
         tasks = {
-            self.client.submit(_run_task, task, limits, run_id, key=f"csbench-{run_id}-{number}"): task
+            self.client.submit(_run_task, pickle.dumps(task), limits, run_id, key=f"csbench-{run_id}-{number}"): task
             for number, task in enumerate(_tasks(cells))
         }
         try:
@@ -177,7 +178,8 @@ class Cluster:
                 )
         except (CancelledError, OSError) as error:
             raise CsbenchError(
-                f"the Dask scheduler was lost ({error}); what is finished is kept. Start it and run again"
+                f"the Dask scheduler was lost, or cannot import csbench ({error}); what is finished is kept. See to it "
+                "and run again"
             ) from error
 
 
@@ -208,8 +210,13 @@ def _tasks(cells: list[Cell]) -> Iterator[tuple[Cell, ...]]:
         yield from (tuple(together[i : i + CELLS_PER_TASK]) for i in range(0, len(together), CELLS_PER_TASK))
 
 
-def _run_task(cells: tuple[Cell, ...], limits: Limits, run_id: str) -> list[Finished]:
-    """On a Dask worker: run and score cells of one problem."""
+def _run_task(task: bytes, limits: Limits, run_id: str) -> list[Finished]:
+    """On a Dask worker: run and score cells of one problem.
+
+    Args:
+        task: the cells, pickled, so that the scheduler need not have their methods.
+    """
+    cells: tuple[Cell, ...] = pickle.loads(task)
     workplace = get_worker().plugins[f"csbench-{run_id}"]
     assert isinstance(workplace, _Workplace)
     for cell in cells:
