@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
+import multiprocessing
+import multiprocessing.context
+import multiprocessing.forkserver
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -48,11 +53,62 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 Run = Callable[..., subprocess.CompletedProcess]
+WARM = ["csbench.cli.running", "csbench.runner.command", "csbench.methods.lasso", "matplotlib.figure"]
+
+
+@pytest.fixture(scope="session")
+def warm() -> multiprocessing.context.BaseContext:
+    """A server that has imported csbench, for commands that need no new interpreter each."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([*WARM, "csbench.runner.worker"])
+    multiprocessing.forkserver.ensure_running()
+    return context
+
+
+@pytest.fixture(autouse=True)
+def _warm_first(warm: multiprocessing.context.BaseContext) -> None:
+    """Whatever test is the first to start processes, the server is that of `warm`."""
 
 
 @pytest.fixture
-def csbench(tmp_path: Path, environment: dict[str, str]) -> Run:
-    """Runs the command line in a folder of its own, as a user would."""
+def csbench(tmp_path: Path, environment: dict[str, str], warm: multiprocessing.context.BaseContext) -> Run:
+    """Runs a command in a folder and a process of its own, forked from one that has imported csbench already."""
+
+    def run(*arguments: str | Path, timeout: float = 120) -> subprocess.CompletedProcess:
+        command = ["csbench", *map(str, arguments)]
+        with tempfile.TemporaryDirectory() as folder:
+            out, err = Path(folder, "out"), Path(folder, "err")
+            process = warm.Process(target=type_command, args=(command, tmp_path, environment, out, err))
+            process.start()
+            process.join(timeout)
+            if process.exitcode is None:
+                process.kill()
+                raise subprocess.TimeoutExpired(command, timeout, out.read_bytes(), err.read_bytes())
+            return subprocess.CompletedProcess(command, process.exitcode, out.read_text(), err.read_text())
+
+    return run
+
+
+def type_command(command: list[str], folder: Path, environment: dict[str, str], out: Path, err: Path) -> None:
+    """What the command does when it is typed in a folder and an environment."""
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.path[:0] = environment["PYTHONPATH"].split(os.pathsep)
+    importlib.invalidate_caches()
+    for stream, path in ((1, out), (2, err)):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), stream)
+    sys.stdout, sys.stderr = (open(stream, "w", closefd=False) for stream in (1, 2))  # noqa: SIM115
+    sys.argv = command
+
+    from csbench.cli import main
+
+    main()
+
+
+@pytest.fixture
+def typed(tmp_path: Path, environment: dict[str, str]) -> Run:
+    """Runs a command in a new interpreter, as a newcomer's shell does."""
 
     def run(*arguments: str | Path, timeout: float = 120) -> subprocess.CompletedProcess:
         command = [sys.executable, "-m", "csbench", *map(str, arguments)]

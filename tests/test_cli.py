@@ -11,12 +11,12 @@ COMMANDS = [
 ]  # fmt: skip
 
 
-def test_help_lists_every_command_and_each_has_an_example(csbench):
-    overview = csbench("--help")
+def test_help_lists_every_command_and_each_has_an_example(typed):
+    overview = typed("--help")
     assert overview.returncode == 0
     for command in COMMANDS:
         assert command in overview.stdout
-        assert f"Example: csbench {command}" in csbench(command, "--help").stdout
+        assert f"Example: csbench {command}" in typed(command, "--help").stdout
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["list"], ["list", "operators"], ["list", "suites", "--json"]])
@@ -33,23 +33,23 @@ def test_light_commands_import_nothing_heavy(arguments):
 
 
 @pytest.mark.parametrize(("arguments", "limit"), [(["--help"], 0.25), (["list"], 0.45)])
-def test_light_commands_answer_at_once(csbench, arguments, limit):
+def test_light_commands_answer_at_once(typed, arguments, limit):
     """CPU seconds, the best of several, for tests share their machine."""
     seconds = []
     for _ in range(4):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        assert csbench(*arguments).returncode == 0
+        assert typed(*arguments).returncode == 0
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
     assert min(seconds) < limit
 
 
 @pytest.mark.parametrize("what", ["methods", "datasets", "operators", "suites", "priors"])
-def test_lists(csbench, what):
-    rows = json.loads(csbench("list", what, "--json").stdout)
+def test_lists(typed, what):
+    rows = json.loads(typed("list", what, "--json").stdout)
     assert rows
     assert all(row["name"] for row in rows)
-    table = csbench("list", what).stdout
+    table = typed("list", what).stdout
     assert all(row["name"] in table for row in rows)
 
 
@@ -76,42 +76,42 @@ def test_lists(csbench, what):
         (["run", "quick", "--no-such-option"], "No such option"),
     ],
 )
-def test_wrong_calls_exit_with_2_and_say_what_to_do(csbench, arguments, message):
-    done = csbench(*arguments)
+def test_wrong_calls_exit_with_2_and_say_what_to_do(typed, arguments, message):
+    done = typed(*arguments)
     assert done.returncode == 2
     assert message in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_a_run_reports_in_every_form(csbench, tmp_path, tiny_suite):
-    done = csbench("run", tiny_suite, "--methods", "zeros,min-norm")
+def test_a_run_reports_in_every_form(typed, tmp_path, tiny_suite):
+    done = typed("run", tiny_suite, "--methods", "zeros,min-norm")
     assert done.returncode == 0, done.stderr
     folder = tmp_path / "results" / "suite=tiny"
     for name in ("method=zeros.parquet", "method=min-norm.parquet", "leaderboard.md", "error-vs-m.png"):
         assert (folder / name).is_file()
         assert name in done.stdout
     assert "min-norm" in done.stdout
-    summary = json.loads(csbench("run", tiny_suite, "--methods", "zeros", "--json").stdout)
+    summary = json.loads(typed("run", tiny_suite, "--methods", "zeros", "--json").stdout)
     assert summary["states"]["zeros"] == {"fresh": 2, "stale": 0, "missing": 0, "failed": 0, "not_applicable": 0}
-    assert csbench("run", tiny_suite, "--methods", "zeros", "--m", "10", "--fresh").stdout.count("1 cells run") == 1
+    assert typed("run", tiny_suite, "--methods", "zeros", "--m", "10", "--fresh").stdout.count("1 cells run") == 1
 
 
-def test_leaderboard_check(csbench, tmp_path):
-    assert csbench("leaderboard").returncode == 0
-    assert csbench("leaderboard", "--check").returncode == 0
+def test_leaderboard_check(typed, tmp_path):
+    assert typed("leaderboard").returncode == 0
+    assert typed("leaderboard", "--check").returncode == 0
     page = tmp_path / "leaderboard.md"
     page.write_text(page.read_text().replace("# Leaderboard", "# Leader board"))
-    stale = csbench("leaderboard", "--check")
+    stale = typed("leaderboard", "--check")
     assert stale.returncode == 1
     assert "-# Leader board" in stale.stdout
     assert "+# Leaderboard" in stale.stdout
     assert "run `csbench leaderboard`" in stale.stderr
 
 
-def test_damaged_results_stop_the_leaderboard(csbench, tmp_path):
+def test_damaged_results_stop_the_leaderboard(typed, tmp_path):
     folder = tmp_path / "results" / "suite=mnist-gaussian"
     folder.mkdir(parents=True)
     (folder / "method=zeros.parquet").write_bytes(b"PAR1 and no more")
-    done = csbench("leaderboard")
+    done = typed("leaderboard")
     assert done.returncode == 1
     assert "method=zeros.parquet: not a whole Parquet file" in done.stderr
