@@ -12,7 +12,6 @@ import hashlib
 import importlib.util
 import json
 import sys
-from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
@@ -80,18 +79,20 @@ def _package(module: str) -> str:
     return module if path is not None and path.name == "__init__.py" else module.rpartition(".")[0]
 
 
-def _imports(module: str) -> Iterator[str]:
+@lru_cache
+def _imports(module: str) -> frozenset[str]:
     """Modules that a module imports.
 
     `from a import b` names both a and a.b, for b may be a module; a public name of csbench itself stands for the module
     that it is from, since csbench imports its public names lazily.
     """
+    found = set()
     for node in ast.walk(_tree(module)):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module == "csbench":
-            yield from (csbench.HOME.get(alias.name, f"csbench.{alias.name}") for alias in node.names)
+            found |= {csbench.HOME.get(alias.name, f"csbench.{alias.name}") for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             base = importlib.util.resolve_name("." * node.level + (node.module or ""), _package(module))
-            yield base
-            yield from (f"{base}.{alias.name}" for alias in node.names)
+            found |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
+    return frozenset(found)

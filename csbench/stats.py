@@ -55,26 +55,27 @@ def log_score(curves: np.ndarray) -> np.ndarray:
     return np.log10(np.maximum(curves, FLOOR)).mean(-1)
 
 
-def measurements_to_reach(m: np.ndarray, curve: np.ndarray, error: float) -> float:
+def measurements_to_reach(m: np.ndarray, curves: np.ndarray, errors: np.ndarray | float) -> np.ndarray:
     """The fewest measurements at which a curve reaches an error: m*(e).
 
-    The curve is made monotone by its running minimum and interpolated linearly in log m and log error.
+    A curve is made monotone by its running minimum and interpolated linearly in log m and log error.
 
     Args:
         m: increasing, shape [points].
-        curve: errors at m, shape [points].
-        error: positive.
+        curves: errors at m, shape [..., points].
+        errors: positive, one for each curve, shape [...].
 
     Returns:
-        m*, `m[0]` where the first point is already there (so it is an upper bound), or infinity where no point is.
+        m*, shape [...]: `m[0]` where the first point is already there (so it is an upper bound), or infinity where no
+        point is.
     """
-    log_error = np.log(np.maximum(np.minimum.accumulate(curve), FLOOR))
-    target = np.log(max(error, FLOOR))
-    reached = np.flatnonzero(log_error <= target)
-    if len(reached) == 0:
-        return float("inf")
-    i = int(reached[0])
-    if i == 0:
-        return float(m[0])
-    share = (log_error[i - 1] - target) / (log_error[i - 1] - log_error[i])
-    return float(np.exp(np.log(m[i - 1]) + share * (np.log(m[i]) - np.log(m[i - 1]))))
+    log_m, log_error = np.log(m), np.log(np.maximum(np.minimum.accumulate(curves, axis=-1), FLOOR))
+    target = np.log(np.maximum(errors, FLOOR))
+    reached = log_error <= target[..., None]
+    after = np.argmax(reached, axis=-1)  # the first point that is there
+    before = np.maximum(after - 1, 0)
+    high, low = (np.take_along_axis(log_error, i[..., None], -1)[..., 0] for i in (before, after))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = (high - target) / (high - low)
+        between = np.exp(log_m[before] + share * (log_m[after] - log_m[before]))
+    return np.where(reached.any(-1), np.where(after == 0, m[0], between), np.inf)

@@ -134,31 +134,34 @@ def read_file(path: Path, suite: Suite | None = None, may_lack: Sequence[str] = 
             raise ResultsError(f"{path}: unknown column {name!r}")
     folder, stem = path.parent.name, path.stem
     for column, place in (("suite", folder), ("method", stem)):
-        values = set(table[column].to_pylist())
+        values = _distinct(table, column)
         if {f"{column}={value}" for value in values} - {place}:
             raise ResultsError(f"{path}: holds rows of {column} {', '.join(map(repr, sorted(values)))}")
-    if strange := set(table["status"].to_pylist()) - set(STATUSES):
+    if strange := _distinct(table, "status") - set(STATUSES):
         raise ResultsError(f"{path}: unknown status {sorted(map(str, strange))[0]!r}")
     if suite is not None:
         _check_suite(path, table, suite)
     return table
 
 
+def _distinct(table: pa.Table, column: str) -> set:
+    return set(table[column].unique().to_pylist())
+
+
 def _check_suite(path: Path, table: pa.Table, suite: Suite) -> None:
     """Rows must be of the suite's version and of its problem, each image once per m and draw."""
-    if versions := set(table["suite_version"].to_pylist()) - {suite.version}:
+    if versions := _distinct(table, "suite_version") - {suite.version}:
         raise ResultsError(
             f"{path}: rows of version {', '.join(map(str, sorted(versions)))} of suite {suite.name}, which is now at "
             f"version {suite.version}; delete the file and run the suite again"
         )
     for column in ("dataset", "operator", "noise_norm"):
-        if others := set(table[column].to_pylist()) - {getattr(suite, column)}:
+        if others := _distinct(table, column) - {getattr(suite, column)}:
             raise ResultsError(
                 f"{path}: rows with {column} = {', '.join(map(str, sorted(others)))}, but suite {suite.name} has "
                 f"{getattr(suite, column)}; a changed suite needs a new version: raise it and delete the file"
             )
-    rows = list(zip(*(table[column].to_pylist() for column in ("m", "draw", "image")), strict=True))
-    if len(set(rows)) < len(rows):
+    if len(table.group_by(["m", "draw", "image"]).aggregate([])) < len(table):
         raise ResultsError(f"{path}: an image stands there twice for one m and draw; delete the file and run again")
 
 
@@ -169,7 +172,7 @@ def write_file(path: Path, table: pa.Table, provenance: Mapping[str, Any]) -> No
         provenance: run id to what is known of that run; only runs that rows name are kept.
     """
     table = _in_schema_order(table).sort_by(ORDER)
-    runs = {run: provenance.get(run, {}) for run in sorted(set(table["run_id"].to_pylist()))}
+    runs = {run: provenance.get(run, {}) for run in sorted(_distinct(table, "run_id"))}
     metadata = {
         "csbench_schema_version": str(SCHEMA_VERSION),
         "csbench_provenance": json.dumps(runs, sort_keys=True),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,13 +68,14 @@ class Standings:
 
 
 def _check_paired(frame: pd.DataFrame, suite: Suite) -> None:
-    seen: dict[tuple[int, int, int], str] = {}
-    for m, draw, image, y in zip(frame["m"], frame["draw"], frame["image"], frame["y_sha256"], strict=True):
-        if seen.setdefault((m, draw, image), y) != y:
-            raise ResultsError(
-                f"suite {suite.name}: methods were given different y for image {image} at m = {m}, draw {draw}; "
-                "run those of the older version again"
-            )
+    measured = frame.drop_duplicates(["m", "draw", "image", "y_sha256"])
+    twice = measured.loc[measured.duplicated(["m", "draw", "image"])]
+    if len(twice):
+        m, draw, image = (twice[name].iloc[0] for name in ("m", "draw", "image"))
+        raise ResultsError(
+            f"suite {suite.name}: methods were given different y for image {image} at m = {m}, draw {draw}; "
+            "run those of the older version again"
+        )
 
 
 def errors_by_image(frame: pd.DataFrame, suite: Suite, method: str) -> np.ndarray:
@@ -122,9 +122,8 @@ def standings(frame: pd.DataFrame, suite: Suite) -> Standings:
         if reference is None or reference_method is None:
             return None
         goals = samples[reference_method][:, suite.m.index(suite.reference_m)]
-        draws = [stats.measurements_to_reach(grid, c, e) for c, e in zip(samples[name], goals, strict=True)]
-        low, high = stats.censored_interval(np.array(draws))
-        return Estimate(stats.measurements_to_reach(grid, means[name], reference), low, high)
+        low, high = stats.censored_interval(stats.measurements_to_reach(grid, samples[name], goals))
+        return Estimate(float(stats.measurements_to_reach(grid, means[name], reference)), low, high)
 
     rows = []
     for name in order + [name for name in names if name not in complete]:
@@ -134,7 +133,7 @@ def standings(frame: pd.DataFrame, suite: Suite) -> Standings:
             m: Estimate(means[name][i], low[i], high[i]) for i, m in enumerate(suite.m) if not np.isnan(means[name][i])
         }
         ok = own.loc[own["status"] == "ok"]
-        counts = Counter(own["status"])
+        counts = own["status"].value_counts().to_dict()
         rows.append(
             Standing(
                 method=name,
@@ -149,7 +148,7 @@ def standings(frame: pd.DataFrame, suite: Suite) -> Standings:
                 not_applicable=set(counts) == {"not_applicable"},
                 not_converged=int((ok["diag_converged"].to_numpy() == 0).sum()) if "diag_converged" in ok else 0,
                 images=len(own),
-                revisions=len(set(own["fingerprint"])),
+                revisions=len(own["fingerprint"].unique()),
             )
         )
     return Standings(suite, tuple(rows), reference, reference_method)
@@ -173,12 +172,11 @@ def saving(frame: pd.DataFrame, suite: Suite, method: str, against: str, at: int
             raise ResultsError(f"{name} has holes on {suite.name}; run `csbench run {suite.name} --methods {name}`")
     column = suite.m.index(at)
 
-    def factor(own: np.ndarray, other: np.ndarray) -> float:
-        return stats.measurements_to_reach(grid, other, own[column]) / at
+    def factor(own: np.ndarray, other: np.ndarray) -> np.ndarray:
+        return stats.measurements_to_reach(grid, other, own[..., column]) / at
 
-    curves = zip(stats.weighted_means(weights, ours), stats.weighted_means(weights, theirs), strict=True)
-    low, high = stats.censored_interval(np.array([factor(own, other) for own, other in curves]))
-    return float(_mean(ours)[column]), Estimate(factor(_mean(ours), _mean(theirs)), low, high)
+    low, high = stats.censored_interval(factor(*(stats.weighted_means(weights, e) for e in (ours, theirs))))
+    return float(_mean(ours)[column]), Estimate(float(factor(_mean(ours), _mean(theirs))), low, high)
 
 
 def _cpu_seconds(rows: pd.DataFrame) -> float:
