@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -43,7 +44,13 @@ def merge_folders(first: Path, second: Path, output: Path, prefer: str | None = 
     for folder in folders:
         if not list(folder.glob("suite=*/*.parquet")):
             raise UsageError(f"no results in {folder}/: they belong in suite=NAME/method=NAME.parquet there")
-        _check_journal(folder)
+    with contextlib.ExitStack() as locks:
+        for folder in {folder.resolve(): folder for folder in folders}.values():
+            _lock(folder, locks)
+        return _merge(folders, output, prefer)
+
+
+def _merge(folders: tuple[Path, Path], output: Path, prefer: str | None) -> Merged:
     files = sorted({path.relative_to(folder) for folder in folders for path in folder.glob("suite=*/*.parquet")})
     if output.resolve() not in [folder.resolve() for folder in folders]:
         for name in files:
@@ -70,13 +77,15 @@ def merge_folders(first: Path, second: Path, output: Path, prefer: str | None = 
     return outcome
 
 
-def _check_journal(folder: Path) -> None:
+def _lock(folder: Path, locks: contextlib.ExitStack) -> None:
+    """No run writes to this folder until the merge is done; one that is under way is not merged by halves."""
     if (folder / ".journal.sqlite").exists():
-        with Journal(folder) as journal:
-            if cells := len(list(journal.finished())):
-                raise UsageError(
-                    f"{folder}/ has {cells} finished cells of a run that has not ended; end it with `csbench run` first"
-                )
+        journal = locks.enter_context(Journal(folder))
+        locks.enter_context(journal.exclusive())
+        if cells := len(list(journal.finished())):
+            raise UsageError(
+                f"{folder}/ has {cells} finished cells of a run that has not ended; end it with `csbench run` first"
+            )
 
 
 def _check_problem(name: Path, a: pa.Table, b: pa.Table) -> None:

@@ -64,6 +64,13 @@ def test_better_figures_than_the_method_gives_are_found_out(results):
     assert len(faults(path, sample=1.0)) >= 3, "of four m; the search from random starts is not exact at the smallest"
 
 
+@pytest.mark.parametrize("name", ["relative_l2", "ssim", "measurement_error"])
+def test_no_metric_can_be_made_up(results, name):
+    found = faults(edit(results, "lasso-dct", lambda f: f.assign(**{name: 0.98 * f[name]})), sample=1.0)
+    assert len(found) == 4
+    assert all("images differ by" in fault for fault in found)
+
+
 @pytest.mark.parametrize(
     ("change", "fault"),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ COLOURS = (
 DASHES = ("-", "--", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (3, 1)), "-", "--", "-.", ":")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 FORMATS = (".svg", ".png", ".pdf")
+LABEL_WIDTH = 0.055  # of the longest number under the axis, as a share of it
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,10 @@ def read_reference(path: Path, columns: list[str]) -> list[Reference]:
         example = next(name for name in rows[0] if name != "m")
         raise UsageError(f"{path}: say which columns to draw, for example --columns {example}")
     try:
-        return [Reference(column, {int(r["m"]): float(r[column]) for r in rows}) for column in columns]
+        return [
+            Reference(column.removesuffix("_mse").replace("_", "-"), {int(r["m"]): float(r[column]) for r in rows})
+            for column in columns
+        ]
     except ValueError as error:
         raise UsageError(f"{path}: a cell is not a number ({error})") from error
 
@@ -130,7 +135,7 @@ def plot(
                 ends.append((values[-1], f"{reference.label}, published", "0.35"))
         axes.set_xscale("log")
         axes.set_yscale("log")
-        axes.set_xticks(table.suite.m, [str(m) for m in table.suite.m])
+        axes.set_xticks(table.suite.m, _tick_labels(table.suite.m))
         axes.minorticks_off()
         axes.tick_params(axis="x", labelsize=7.5)
         axes.set_xlim(table.suite.m[0] * 0.9, table.suite.m[-1] * 1.1)
@@ -143,6 +148,16 @@ def plot(
         path.parent.mkdir(parents=True, exist_ok=True)
         stamp = {"Date": None} if path.suffix == ".svg" else {"CreationDate": None} if path.suffix == ".pdf" else None
         figure.savefig(path, dpi=160, metadata=stamp)
+
+
+def _tick_labels(m: tuple[int, ...]) -> list[str]:
+    """The m, from the right, without those that would run into the one that is there already."""
+    labels, last = [], math.inf
+    for value in reversed(m):
+        near = math.log(last / value) < LABEL_WIDTH * math.log(m[-1] / m[0])
+        labels.append("" if near else str(value))
+        last = last if near else value
+    return labels[::-1]
 
 
 def _label_ends(axes: Any, ends: list[tuple[float, str, Any]]) -> None:

@@ -20,7 +20,6 @@ import numpy as np
 import pandas as pd
 import torch
 
-from csbench import metrics
 from csbench.errors import UsageError
 from csbench.measurement import Measurement
 from csbench.priors.precision import fast_bf16
@@ -28,6 +27,7 @@ from csbench.problem import Problem, Truth, digest
 from csbench.registry import get_dataset
 from csbench.runner.local import Limits, run_cells
 from csbench.runner.plan import Cell, make_cells
+from csbench.runner.score import metric_columns
 from csbench.seeding import stream
 from csbench.store import METRICS, floor_path, read_file
 from csbench.suites import Suite, load_suite
@@ -37,6 +37,7 @@ ROUNDING = {False: 1e-6, True: 2**-9}  # relative change of y: float32 on anothe
 ROUNDINGS = 3  # runs on rounded measurements; the largest change of them counts
 TIMES = 3.0  # what the rounding changes
 SECONDS = 3600.0  # for a cell, where the suite sets no limit
+COMPARED = {"mse": 0.0, "relative_l2": 0.0, "ssim": 0.0, "measurement_error": 1e-5}  # with what may differ anyway
 FLOOR = 0.9  # of the representation error, itself found by a search
 
 
@@ -191,33 +192,40 @@ def _reproduced(frame: pd.DataFrame, cells: list[Cell], rounding: float, limits:
         for cell in cells
         for repeat in range(1 + ROUNDINGS)
     ]
-    errors: dict[tuple[int, int], dict[int, dict[int, float]]] = {}
+    runs: dict[tuple[int, int], dict[int, pd.DataFrame]] = {}
     with contextlib.closing(run_cells(todo, 1, limits)) as outcomes:
-        for cell, outcome, _, truth in outcomes:
+        for cell, outcome, given, truth in outcomes:
             assert isinstance(cell.problem, Rounded)
             what = f"m = {cell.problem.m}, draw {cell.problem.draw} run again"
-            found = errors.setdefault((cell.problem.m, cell.problem.draw), {})
+            found = runs.setdefault((cell.problem.m, cell.problem.draw), {})
             if outcome.x_hat is None:
                 yield Check(what, f"{outcome.status} here: {outcome.reason}")
                 continue
-            mse = metrics.mse(torch.from_numpy(outcome.x_hat), truth.x).tolist()
-            found[cell.problem.repeat] = dict(zip(truth.ids.tolist(), mse, strict=True))
+            columns = metric_columns(torch.from_numpy(outcome.x_hat), given, truth)
+            found[cell.problem.repeat] = pd.DataFrame(columns, index=pd.Index(truth.ids))
             if len(found) == 1 + ROUNDINGS:
-                yield _compared(what, _rows(frame, cell), [found[repeat] for repeat in sorted(found)])
+                stored = _rows(frame, cell)
+                stored = stored[(stored["status"] == "ok") & stored["image"].isin(truth.ids.tolist())].set_index(
+                    "image"
+                )
+                yield from _compared(what, stored, [found[repeat].loc[stored.index] for repeat in sorted(found)])
 
 
-def _compared(what: str, rows: pd.DataFrame, errors: list[dict[int, float]]) -> Check:
-    """Stored errors beside those of this machine: as the cell is, then on rounded measurements."""
-    ok = rows[(rows["status"] == "ok") & rows["image"].isin(list(errors[0]))]
-    stored = np.asarray(ok["mse"])
-    again, *others = (np.array([error[image] for image in ok["image"]]) for error in errors)
+def _compared(what: str, stored: pd.DataFrame, runs: list[pd.DataFrame]) -> Iterator[Check]:
+    """Stored metrics beside those of this machine: as the cell is, then on rounded measurements."""
+    for name in COMPARED:
+        again, *others = (run[name].to_numpy() for run in runs)
+        yield _metric(f"{what}: {name}", stored[name].to_numpy(), again, others, COMPARED[name])
+
+
+def _metric(what: str, stored: np.ndarray, again: np.ndarray, others: list[np.ndarray], absolute: float) -> Check:
     if not all(np.isfinite(one).all() for one in (stored, again, *others)):
-        return Check(what, "an image diverges here that is ok in the file, or its stored error is not finite")
+        return Check(what, "an image diverges here that is ok in the file, or its stored value is not finite")
     changes = [other - again for other in others]
-    differ, least = stored - again, RELATIVE * again.mean()
+    differ, least = stored - again, RELATIVE * abs(again.mean()) + absolute
     spread = least + TIMES * max(np.abs(change).mean() for change in changes)
-    bias = least + TIMES * max(change.std() for change in changes) / len(ok) ** 0.5
-    what += f": mse {stored.mean():.5g} stored, {again.mean():.5g} here"
+    bias = least + TIMES * max(change.std() for change in changes) / len(again) ** 0.5
+    what += f" {stored.mean():.5g} stored, {again.mean():.5g} here"
     if not np.abs(differ).mean() <= spread:
         return Check(what, f"images differ by {np.abs(differ).mean():.2g} on average, by at most {spread:.2g} expected")
     if not abs(differ.mean()) <= bias:
