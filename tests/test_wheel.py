@@ -7,12 +7,15 @@ import sysconfig
 import venv
 import zipfile
 
+import pytest
+
 from csbench.registry import entries
 from csbench.suites import suite_names
 
 from .conftest import ROOT
 
 
+@pytest.mark.slow
 def test_wheel_in_a_fresh_environment(tmp_path):
     dist = tmp_path / "dist"
     build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(dist), str(ROOT)]

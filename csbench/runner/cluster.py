@@ -30,7 +30,7 @@ from csbench.runner.score import Finished, finished
 from csbench.runner.worker import Outcome
 
 CELLS_PER_TASK = 4
-CONNECT_SECONDS = 15
+CONNECT_SECONDS = 10
 MAY_HAVE_CHILDREN = "DASK_DISTRIBUTED__WORKER__DAEMON=False"  # in the environment of `dask worker`
 MACHINE = ("csbench", "commit", "dirty", "python", "packages", "cpu", "cores", "memory_gb", "os", "blas")
 FIELDS = {"cluster": str, "options": dict, "scale": dict}  # of the file of `--dask-cluster`
