@@ -16,6 +16,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,17 +83,21 @@ def results_file(results: Path, suite: str, method: str) -> Path:
     return results / f"suite={suite}" / f"method={method}.parquet"
 
 
-def make_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+def make_table(rows: Sequence[dict[str, Any]]) -> pa.Table:
     """Rows as a table of the schema; keys that begin with `diag_` become float64 columns of their own.
 
     Raises:
         ResultsError: a column that the schema does not have.
     """
-    names = sorted({name for row in rows for name in row} - set(SCHEMA.names))
-    if wrong := [name for name in names if not name.startswith(DIAGNOSTIC)]:
+    return pa.Table.from_pylist(list(rows), schema=_schema_with(frozenset().union(*rows)))
+
+
+@lru_cache
+def _schema_with(columns: frozenset[str]) -> pa.Schema:
+    extra = sorted(columns - set(SCHEMA.names))
+    if wrong := [name for name in extra if not name.startswith(DIAGNOSTIC)]:
         raise ResultsError(f"unknown column {wrong[0]!r}; diagnostics begin with {DIAGNOSTIC!r}")
-    schema = pa.schema([*SCHEMA, *((name, pa.float64()) for name in names)])
-    return pa.Table.from_pylist([dict(row) for row in rows], schema=schema)
+    return pa.schema([*SCHEMA, *((name, pa.float64()) for name in extra)])
 
 
 def read_file(path: Path, suite: Suite | None = None, may_lack: Sequence[str] = ()) -> pa.Table:

@@ -135,7 +135,7 @@ def _run(
     cells: list[Cell], journal: Journal, results: Path, place: Place, limits: Limits, run_id: str, console: Console
 ) -> list[_Done]:
     """Run the cells under progress bars, one line for each that is not ok."""
-    done = []
+    done, failed = [], 0
     with progress_bar("{task.fields[note]}") as progress:
         totals = Counter(cell.method_name for cell in cells)
         of_method = {name: progress.add_task(f"  {name}", total=count, note="") for name, count in totals.items()}
@@ -156,7 +156,7 @@ def _run(
                     said = f"{cell.method_name} {where}: {', '.join(sorted(statuses))}: {last_line}"
                     progress.console.print(said, markup=False)
                 done.append(_Done(cell.method_name, where, one.seconds, ok))
-                failed = sum(not d.ok for d in done)
+                failed += not ok
                 progress.advance(of_method[cell.method_name])
                 progress.update(task, advance=1, note=f"{failed} failed" if failed else "")
     return done
