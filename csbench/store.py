@@ -319,20 +319,14 @@ class Journal:
                 provenance = {run: json.loads(text) for run, text in self._db.execute("SELECT id, provenance FROM run")}
                 groups = self._db.execute("SELECT DISTINCT suite, method FROM cell ORDER BY suite, method").fetchall()
                 for suite, method in groups:
-                    blobs = self._db.execute("SELECT rows FROM cell WHERE suite = ? AND method = ?", (suite, method))
-                    stored = [blob for (blob,) in blobs]
-                    cells = [_unpacked(blob) for blob in stored if _whole(blob)]
-                    self.damaged += len(stored) - len(cells)
-                    fresh = list({_coordinates(cell): cell for cell in cells}.values())  # a damaged key may hide a twin
+                    tables, fresh = self._gathered(suite, method)
                     if not fresh:
                         continue
                     path = results_file(self.results, suite, method)
                     known = provenance
-                    tables = fresh
                     if path.exists():
-                        old = read_file(path)
+                        tables = [_without(read_file(path), fresh), *tables]
                         known = read_provenance(path) | provenance
-                        tables = [_without(old, {_coordinates(cell) for cell in fresh}), *fresh]
                     write_file(path, pa.concat_tables(tables, promote_options="default"), known)
                     written.append(path)
                 self._db.execute("DELETE FROM cell")
@@ -341,6 +335,21 @@ class Journal:
                 f"{error}; the finished cells are kept in {self.path}. Mend that and run again"
             ) from error
         return written
+
+    def _gathered(self, suite: str, method: str) -> tuple[list[pa.Table], set[tuple]]:
+        """The rows of a method's whole cells, in few tables since thousands take much memory; and their coordinates."""
+        tables, seen = [], set()
+        blobs = self._db.execute("SELECT rows FROM cell WHERE suite = ? AND method = ?", (suite, method))
+        while stored := [blob for (blob,) in blobs.fetchmany(500)]:
+            whole = [_unpacked(blob) for blob in stored if _whole(blob)]
+            self.damaged += len(stored) - len(whole)
+            cells = {_coordinates(cell): cell for cell in whole}
+            if twins := seen & cells.keys():  # under another key, which is damaged then
+                tables = [_without(table, twins) for table in tables]
+            seen |= cells.keys()
+            if cells:
+                tables.append(pa.concat_tables(cells.values(), promote_options="default").combine_chunks())
+        return tables, seen
 
     @contextlib.contextmanager
     def exclusive(self) -> Iterator[None]:
