@@ -58,6 +58,15 @@ class Killer(Method):
         return grey(given, rng)
 
 @dataclass(frozen=True)
+class Patricide(Method):
+    \"\"\"Kills its parent at m = 11, and with it all that this has forked.\"\"\"
+    def recover(self, given, rng):
+        if given.m == 11:
+            os.kill(os.getppid(), signal.SIGKILL)
+            time.sleep(60)
+        return grey(given, rng)
+
+@dataclass(frozen=True)
 class Loud(Method):
     \"\"\"Prints megabytes past Python, takes all threads and leaves the folder.\"\"\"
     def recover(self, given, rng):
@@ -99,6 +108,8 @@ def test_a_memory_bomb_costs_its_own_cell(csbench, tmp_path, tiny_suite, plugin)
     assert (status.drop(("bomb", 25)) == "ok").all()
 
 
+@linux
+@pytest.mark.slow
 def test_a_method_that_kills_the_other_workers_harms_nobody(csbench, tmp_path, many, plugin):
     done = csbench("run", many, "--methods", "killer,steady", "--jobs", "2")
     assert done.returncode == 0, done.stderr
@@ -106,6 +117,19 @@ def test_a_method_that_kills_the_other_workers_harms_nobody(csbench, tmp_path, m
     frame = load_results("tiny", tmp_path / "results")
     assert len(frame) == 72
     assert not frame.duplicated(["method", "m", "draw", "image"]).any()
+
+
+@linux
+@pytest.mark.slow
+def test_a_method_that_kills_its_parent_costs_its_own_cell(csbench, tmp_path, many, plugin):
+    done = csbench("run", many, "--methods", "patricide,steady", "--jobs", "2")
+    assert done.returncode == 1, done.stderr
+    assert "24 cells run, 23 ok" in done.stdout, done.stderr
+    frame = load_results("tiny", tmp_path / "results")
+    assert not frame.duplicated(["method", "m", "draw", "image"]).any()
+    bad = frame[frame["status"] != "ok"]
+    assert set(zip(bad["method"], bad["m"], bad["status"], strict=True)) == {("patricide", 11, "failed")}
+    assert all("the worker process died" in reason for reason in bad["reason"])
 
 
 def test_noise_threads_and_seeds_reach_nobody(csbench, tmp_path, tiny_suite, plugin):

@@ -10,17 +10,20 @@ import pickle
 import shutil
 import signal
 import tempfile
+import threading
 import uuid
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, TimeoutError, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from pebble import CONSTS, ProcessExpired, ProcessPool
 
-from csbench.errors import ResultsError
+from csbench.errors import CsbenchError, ResultsError
 from csbench.measurement import Measurement
 from csbench.problem import Problem, Truth
 from csbench.runner.plan import Cell
@@ -29,6 +32,8 @@ from csbench.runner.worker import Outcome, Task, share, solve, start_worker
 from csbench.seeding import seed_of
 
 CONSTS.term_timeout = 0.5  # seconds from SIGTERM to SIGKILL, for methods that ignore the former
+ATTEMPTS = 3  # to start worker processes
+CHECK_SECONDS = 1.0  # between looks at whether the worker processes are still there
 LEAST_MEMORY = 2 * 2**30  # bytes; the libraries alone take half of it
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
@@ -70,12 +75,40 @@ class Limits:
 NO_LIMITS = Limits()
 
 
-@dataclass(frozen=True)
 class Pool:
-    """Worker processes, each with one BLAS thread, and the folder where they find measurements."""
+    """Worker processes, each with one BLAS thread, and the folder where they find measurements.
 
-    processes: ProcessPool
-    folder: Path
+    Where something breaks it as a whole, as when a method kills the server that workers are forked from, the next task
+    finds new processes.
+    """
+
+    def __init__(self, jobs: int, limits: Limits, folder: Path):
+        self.folder = folder
+        arguments = [limits.memory(jobs), dict(os.environ)]
+        self._start = partial(ProcessPool, jobs, initializer=start_worker, initargs=arguments, context=_context())
+        self._processes = self._start()
+        self._lock = threading.Lock()  # threads of a Dask worker share it
+
+    def schedule(self, task: Task, timeout: float | None) -> tuple[Future, ProcessPool]:
+        """The future of a task, and the processes that have it: where these are not active any more it never ends."""
+        with self._lock:
+            for _ in range(ATTEMPTS):
+                try:
+                    return self._processes.schedule(solve, args=[task], timeout=timeout), self._processes
+                except (RuntimeError, OSError, EOFError) as error:
+                    reason = error
+                    self._stop()
+                    self._processes = self._start()
+            raise CsbenchError(f"worker processes do not start: {reason}; what is finished is kept")
+
+    def close(self) -> None:
+        """Stop what runs."""
+        with self._lock:
+            self._stop()
+
+    def _stop(self) -> None:
+        self._processes.stop()
+        self._processes.join()
 
 
 def _context() -> multiprocessing.context.BaseContext:
@@ -98,14 +131,11 @@ def open_pool(jobs: int, limits: Limits) -> Iterator[Pool]:
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))  # workers inherit it, and libraries read it as they load
     _sweep()
     folder = Path(tempfile.mkdtemp(prefix=f"csbench-{os.getpid()}-"))
-    processes = ProcessPool(
-        jobs, initializer=start_worker, initargs=[limits.memory(jobs), dict(os.environ)], context=_context()
-    )
+    pool = Pool(jobs, limits, folder)
     try:
-        yield Pool(processes, folder)
+        yield pool
     finally:
-        processes.stop()
-        processes.join()
+        pool.close()
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -134,7 +164,7 @@ def run_in(
     """
     queue, most, victims = iter(cells), 2 * jobs, []
     simulated: dict[Problem, tuple[Path, Measurement, Truth]] = {}
-    running: dict[Future, Cell] = {}
+    running: dict[Future, tuple[Cell, ProcessPool]] = {}
     try:
         while True:
             while len(running) < most and (cell := next(queue, None)) is not None:
@@ -145,21 +175,24 @@ def run_in(
                     del given
                 path, _, _ = simulated[cell.problem]
                 task = Task(pickle.dumps(cell.method), path, seed_of(*cell.problem.method_seed_names()))
-                running[pool.processes.schedule(solve, args=[task], timeout=limits.timeout(cell.method_name))] = cell
+                future, processes = pool.schedule(task, limits.timeout(cell.method_name))
+                running[future] = cell, processes
             if not running:
                 if not victims:
                     break
                 queue, most, victims = iter(victims), 1, []
                 continue
-            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            done, rest = wait(running, timeout=CHECK_SECONDS, return_when=FIRST_COMPLETED)
+            done |= {future for future in rest if not running[future][1].active}
             for future in done:
-                cell = running.pop(future)
-                if most > 1 and isinstance(future.exception(), ProcessExpired):
+                cell, _ = running.pop(future)
+                outcome = _outcome(future, limits.timeout(cell.method_name))
+                if outcome is None and most > 1:
                     victims.append(cell)
                     continue
                 _, given, truth = simulated[cell.problem]
-                yield cell, _outcome(future, limits.timeout(cell.method_name)), given, truth
-            in_use = {cell.problem for cell in running.values()}
+                yield cell, outcome or Outcome("failed", _how_it_died(future)), given, truth
+            in_use = {cell.problem for cell, _ in running.values()}
             newest = next(reversed(simulated))
             for problem in [p for p in simulated if p not in in_use and p != newest]:
                 simulated.pop(problem)[0].unlink()
@@ -212,16 +245,26 @@ def _sweep() -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _outcome(future: Future, timeout: float | None) -> Outcome:
+def _outcome(future: Future, timeout: float | None) -> Outcome | None:
+    """What came of a task; None where its worker died."""
+    if not future.done():
+        return None
     try:
         return future.result()
     except TimeoutError:
         return Outcome("timeout", f"took longer than {timeout:g} s")
-    except ProcessExpired as death:
-        code = death.exitcode or 0
-        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        if code == -signal.SIGKILL:
-            how += ", as the kernel sends it when memory runs out"
-        return Outcome("failed", f"the worker process died: {how}")
+    except (ProcessExpired, BrokenProcessPool):
+        return None
     except Exception as error:  # the answer could not be sent back, for instance
         return Outcome("failed", f"{type(error).__name__}: {error}")
+
+
+def _how_it_died(future: Future) -> str:
+    death = future.exception() if future.done() else None
+    if not isinstance(death, ProcessExpired):
+        return "the worker process died, and all others with it"
+    code = death.exitcode or 0
+    how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+    if code == -signal.SIGKILL:
+        how += ", as the kernel sends it when memory runs out"
+    return f"the worker process died: {how}"
