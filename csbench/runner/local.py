@@ -12,12 +12,14 @@ import signal
 import tempfile
 import threading
 import uuid
+from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, TimeoutError, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from queue import Queue
 from typing import Any
 
 import torch
@@ -34,6 +36,8 @@ from csbench.seeding import seed_of
 CONSTS.term_timeout = 0.5  # seconds from SIGTERM to SIGKILL, for methods that ignore the former
 ATTEMPTS = 3  # to start worker processes
 CHECK_SECONDS = 1.0  # between looks at whether the worker processes are still there
+STOP_SECONDS = 5.0  # to wait for one that is stopped
+DEPTH = 2  # cells that a worker has at a time: one runs, one waits
 LEAST_MEMORY = 2 * 2**30  # bytes; the libraries alone take half of it
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
@@ -75,40 +79,68 @@ class Limits:
 NO_LIMITS = Limits()
 
 
-class Pool:
-    """Worker processes, each with one BLAS thread, and the folder where they find measurements.
+class Worker:
+    """One worker process with one BLAS thread, replaced when it dies.
 
-    Where something breaks it as a whole, as when a method kills the server that workers are forked from, the next task
-    finds new processes.
+    Each is a pebble pool of its own: in a pool of several, one that is killed while it holds the lock of the pipe that
+    they share leaves the others waiting for ever.
     """
+
+    def __init__(self, memory: int | None):
+        arguments = [memory, dict(os.environ)]
+        self._start = partial(ProcessPool, 1, initializer=start_worker, initargs=arguments, context=_context())
+        self._process = self._start()
+
+    def schedule(self, task: Task, timeout: float | None) -> tuple[Future, ProcessPool]:
+        """The future of a task, and what has it; where that is not active any more the future may never end."""
+        for attempt in range(ATTEMPTS):
+            process = self._process
+            try:
+                return process.schedule(solve, args=[task], timeout=timeout), process
+            except (RuntimeError, OSError, EOFError) as error:  # it died without a task, or its server is dying
+                if attempt == ATTEMPTS - 1:
+                    raise CsbenchError(f"no worker process starts: {error}; what is finished is kept") from error
+                self.replace(process)
+        raise AssertionError
+
+    def replace(self, process: ProcessPool) -> None:
+        """Go on with a new process, unless that has been done; what else the old one has is lost."""
+        if process is self._process:
+            self.stop()
+            self._process = self._start()
+
+    def stop(self) -> threading.Thread:
+        """Stop the process; the thread that is returned ends with it, if its pipe is not left blocked."""
+        self._process.stop()
+        thread = threading.Thread(target=self._process.join, daemon=True)
+        thread.start()
+        return thread
+
+
+class Pool:
+    """Workers, and the folder where they find measurements."""
 
     def __init__(self, jobs: int, limits: Limits, folder: Path):
         self.folder = folder
-        arguments = [limits.memory(jobs), dict(os.environ)]
-        self._start = partial(ProcessPool, jobs, initializer=start_worker, initargs=arguments, context=_context())
-        self._processes = self._start()
-        self._lock = threading.Lock()  # threads of a Dask worker share it
+        self._all = [Worker(limits.memory(jobs)) for _ in range(jobs)]
+        self._free: Queue[Worker] = Queue()
+        for worker in self._all:
+            self._free.put(worker)
 
-    def schedule(self, task: Task, timeout: float | None) -> tuple[Future, ProcessPool]:
-        """The future of a task, and the processes that have it: where these are not active any more it never ends."""
-        with self._lock:
-            for _ in range(ATTEMPTS):
-                try:
-                    return self._processes.schedule(solve, args=[task], timeout=timeout), self._processes
-                except (RuntimeError, OSError, EOFError) as error:
-                    reason = error
-                    self._stop()
-                    self._processes = self._start()
-            raise CsbenchError(f"worker processes do not start: {reason}; what is finished is kept")
+    @contextlib.contextmanager
+    def workers(self, count: int) -> Iterator[list[Worker]]:
+        """So many workers for one caller, as soon as they are free; threads of a Dask worker take one each."""
+        taken = [self._free.get() for _ in range(count)]
+        try:
+            yield taken
+        finally:
+            for worker in taken:
+                self._free.put(worker)
 
     def close(self) -> None:
         """Stop what runs."""
-        with self._lock:
-            self._stop()
-
-    def _stop(self) -> None:
-        self._processes.stop()
-        self._processes.join()
+        for thread in [worker.stop() for worker in self._all]:
+            thread.join(STOP_SECONDS)
 
 
 def _context() -> multiprocessing.context.BaseContext:
@@ -156,51 +188,74 @@ def run_in(
     killed that worker, by taking all the memory for instance.
 
     Args:
-        jobs: at most twice as many cells are in flight, so memory does not grow with the suite.
+        jobs: workers to use; each has one cell more in its queue, so memory does not grow with the suite.
         limits: beyond which a cell's worker is killed and replaced.
 
     Raises:
         ResultsError: the disk for temporary files is full.
     """
-    queue, most, victims = iter(cells), 2 * jobs, []
+    victims: list[Cell] = []
     simulated: dict[Problem, tuple[Path, Measurement, Truth]] = {}
-    running: dict[Future, tuple[Cell, ProcessPool]] = {}
+    with pool.workers(jobs) as workers:
+        try:
+            for cell, future in _run(pool.folder, simulated, iter(cells), workers, DEPTH, limits):
+                if outcome := _outcome(future, limits.timeout(cell.method_name)):
+                    yield cell, outcome, *simulated[cell.problem][1:]
+                else:
+                    victims.append(cell)
+            for cell, future in _run(pool.folder, simulated, iter(victims), workers[:1], 1, limits):
+                outcome = _outcome(future, limits.timeout(cell.method_name))
+                yield cell, outcome or Outcome("failed", _how_it_died(future)), *simulated[cell.problem][1:]
+        finally:
+            for path, _, _ in simulated.values():
+                path.unlink(missing_ok=True)
+
+
+def _run(
+    folder: Path,
+    simulated: dict[Problem, tuple[Path, Measurement, Truth]],
+    queue: Iterator[Cell],
+    workers: list[Worker],
+    depth: int,
+    limits: Limits,
+) -> Generator[tuple[Cell, Future], None, None]:
+    """Cells with their futures, as these end; one that is not done, or holds no answer, lost its worker.
+
+    Args:
+        simulated: problems in use, kept here.
+        depth: cells that a worker may have at a time.
+    """
+    running: dict[Future, tuple[Cell, Worker, ProcessPool]] = {}
     try:
         while True:
-            while len(running) < most and (cell := next(queue, None)) is not None:
+            while len(running) < depth * len(workers) and (cell := next(queue, None)) is not None:
                 if cell.problem not in simulated:
                     given, truth = cell.problem.simulate()
-                    path = pool.folder / f"{uuid.uuid4().hex}.pt"
+                    path = folder / f"{uuid.uuid4().hex}.pt"
                     simulated[cell.problem] = path, _shared(given, path), truth
                     del given
                 path, _, _ = simulated[cell.problem]
                 task = Task(pickle.dumps(cell.method), path, seed_of(*cell.problem.method_seed_names()))
-                future, processes = pool.schedule(task, limits.timeout(cell.method_name))
-                running[future] = cell, processes
+                loads = Counter(worker for _, worker, _ in running.values())
+                worker = min(workers, key=lambda one: loads[one])
+                future, process = worker.schedule(task, limits.timeout(cell.method_name))
+                running[future] = cell, worker, process
             if not running:
-                if not victims:
-                    break
-                queue, most, victims = iter(victims), 1, []
-                continue
+                return
             done, rest = wait(running, timeout=CHECK_SECONDS, return_when=FIRST_COMPLETED)
-            done |= {future for future in rest if not running[future][1].active}
+            done |= {future for future in rest if not running[future][2].active}
             for future in done:
-                cell, _ = running.pop(future)
-                outcome = _outcome(future, limits.timeout(cell.method_name))
-                if outcome is None and most > 1:
-                    victims.append(cell)
-                    continue
-                _, given, truth = simulated[cell.problem]
-                yield cell, outcome or Outcome("failed", _how_it_died(future)), given, truth
-            in_use = {cell.problem for cell, _ in running.values()}
+                cell, worker, process = running.pop(future)
+                if _died(future):
+                    worker.replace(process)
+                yield cell, future
+            in_use = {cell.problem for cell, _, _ in running.values()}
             newest = next(reversed(simulated))
             for problem in [p for p in simulated if p not in in_use and p != newest]:
                 simulated.pop(problem)[0].unlink()
     finally:
-        for future in running:
-            future.cancel()
-        for path, _, _ in simulated.values():
-            path.unlink(missing_ok=True)
+        for _, worker, process in running.values():
+            worker.replace(process)
 
 
 @dataclass(frozen=True)
@@ -245,16 +300,18 @@ def _sweep() -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
+def _died(future: Future) -> bool:
+    return not future.done() or isinstance(future.exception(), ProcessExpired | BrokenProcessPool)
+
+
 def _outcome(future: Future, timeout: float | None) -> Outcome | None:
     """What came of a task; None where its worker died."""
-    if not future.done():
+    if _died(future):
         return None
     try:
         return future.result()
     except TimeoutError:
         return Outcome("timeout", f"took longer than {timeout:g} s")
-    except (ProcessExpired, BrokenProcessPool):
-        return None
     except Exception as error:  # the answer could not be sent back, for instance
         return Outcome("failed", f"{type(error).__name__}: {error}")
 
@@ -262,7 +319,7 @@ def _outcome(future: Future, timeout: float | None) -> Outcome | None:
 def _how_it_died(future: Future) -> str:
     death = future.exception() if future.done() else None
     if not isinstance(death, ProcessExpired):
-        return "the worker process died, and all others with it"
+        return "the worker process died, and the server that forked it"
     code = death.exitcode or 0
     how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
     if code == -signal.SIGKILL:
