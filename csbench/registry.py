@@ -124,6 +124,16 @@ def get_operator(name: str) -> type[LinearOperator]:
     return getattr(_import(entry), entry.class_name)
 
 
+def source_roots() -> list[Path]:
+    """Files and folders with all code that methods, datasets and operators may be made of: csbench and plug-ins."""
+    roots = {PACKAGE}
+    for kind in BASES:
+        for module, path in _modules(kind):
+            depth = module.count(".")  # a plug-in's package as a whole, for its modules import each other
+            roots.add(path.parents[depth - 1] if depth and not path.is_relative_to(PACKAGE) else path)
+    return sorted(root for root in roots if root == PACKAGE or not root.is_relative_to(PACKAGE))
+
+
 def _entry(kind: Kind, name: str) -> Entry:
     try:
         return entries(kind)[name]
@@ -149,7 +159,7 @@ def _modules(kind: Kind) -> Iterator[tuple[str, Path]]:
     for path in sorted(folder.glob("*.py")):
         if not path.name.startswith("_"):
             yield f"csbench.{kind}.{path.stem}", path
-    for point in entry_points(group=f"csbench.{kind}"):
+    for point in _entry_points().select(group=f"csbench.{kind}"):
         try:
             spec = importlib.util.find_spec(point.value)
         except ModuleNotFoundError:
@@ -160,6 +170,11 @@ def _modules(kind: Kind) -> Iterator[tuple[str, Path]]:
                 f"installed; reinstall or remove {point.dist.name if point.dist else 'the package that declares it'}"
             )
         yield point.value, Path(spec.origin)
+
+
+@lru_cache
+def _entry_points() -> Any:
+    return entry_points()  # reads the metadata of every installed package
 
 
 def _parse(path: Path) -> ast.Module:

@@ -233,6 +233,41 @@ def test_a_changed_parameter_or_method_is_stale(csbench, tmp_path, tiny_suite, i
     assert results(tmp_path)["fingerprint"].nunique() == 1
 
 
+def test_status_remembers_only_what_still_holds(csbench, tmp_path, tiny_suite, install_plugin):
+    """The second answer takes no import of torch; any change of code, suite or results asks for a new one."""
+    source = (
+        "from dataclasses import dataclass\nfrom csbench.methods.floor import Zeros\n"
+        "@dataclass(frozen=True)\nclass Level(Zeros):\n    height: float = 0.5\n"
+    )
+    path = install_plugin("levels", source)
+
+    def states() -> dict[str, int]:
+        done = csbench("status", tiny_suite, "--methods", "level", "--json")
+        assert done.returncode == 0, done.stderr
+        counts = json.loads(done.stdout)["level"]
+        return {state: count for state, count in counts.items() if count}
+
+    assert states() == states() == {"missing": 2}
+    assert csbench("run", tiny_suite, "--methods", "level").returncode == 0
+    assert states() == states() == {"fresh": 2}
+
+    memory = tmp_path / "results" / ".status.json"
+    known = json.loads(memory.read_text())
+    known["tiny"]["answer"]["level"]["fresh"] = 17
+    memory.write_text(json.dumps(known))
+    assert states() == {"fresh": 17}, "it answers from memory"
+    path.write_text(source + "LEVEL = 1\n")
+    assert states() == {"stale": 2}
+    path.write_text(source)
+    assert states() == {"fresh": 2}
+    tiny_suite.write_text(tiny_suite.read_text().replace("draws = 1", "draws = 2"))
+    assert states() == {"fresh": 2, "missing": 2}
+    (tmp_path / "results" / "suite=tiny" / "method=level.parquet").unlink()
+    assert states() == {"missing": 4}
+    memory.write_text("{")
+    assert states() == {"missing": 4}
+
+
 def test_states_tell_stale_from_missing():
     cells = make_cells(replace(load_suite("quick"), m=(10, 25), reference_m=25).narrowed(methods=("zeros",)))
     stored = [(replace(cells[0].id, fingerprint="older"), "ok")]

@@ -83,11 +83,19 @@ def status(
 
     Example: csbench status mnist-gaussian
     """
-    from csbench.runner.command import suite_states
+    from csbench.runner.remembered import recall, remember, stamp
     from csbench.suites import load_suite
 
-    part, _ = _loadable(load_suite(suite).narrowed(methods=names(methods)), methods)
-    table = suite_states(part, results)
+    part = load_suite(suite).narrowed(methods=names(methods))
+    table = recall(part, results)
+    if table is None:
+        from csbench.runner.command import suite_states  # imports torch
+
+        before = stamp(part, results)
+        usable, broken = _loadable(part, methods)
+        table, files = suite_states(usable, results)
+        if not broken:
+            remember(part, results, before, files, table)
     if as_json:
         print(json.dumps(table, indent=2))
     else:

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from rich.console import Console
 from rich.table import Table
 
+from csbench.errors import MissingWeights
 from csbench.files import write_atomically
 from csbench.progress import progress_bar
 from csbench.report.curves import plot
@@ -46,9 +47,13 @@ INTERRUPTED = 130
 DONE = ("fresh", "not_applicable")
 
 
-def suite_states(suite: Suite, results: Path) -> dict[str, dict[State, int]]:
-    """Method to the number of its cells in each state."""
-    return _counts(suite, _states(suite, results))
+def suite_states(suite: Suite, results: Path) -> tuple[dict[str, dict[State, int]], set[Path]]:
+    """Method to the number of its cells in each state, and the data files of all methods."""
+    found, files = _states(suite, results), set()
+    for method in {cell.method_name: cell.method for cell, _ in found}.values():
+        with contextlib.suppress(MissingWeights):
+            files |= set(method.data_files())
+    return _counts(suite, found), files
 
 
 def _counts(suite: Suite, found: list[tuple[Cell, State]]) -> dict[str, dict[State, int]]:

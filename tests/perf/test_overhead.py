@@ -22,7 +22,6 @@ from csbench.store import read_file, results_file, write_file
 
 ROOT = Path(__file__).parent.parent.parent
 FEW, MANY = 100, 1000
-BENCHOPT = 16e-3  # seconds per cold cell where ours is to take 5 ms
 
 SUITE = """\
 name = "many"
@@ -115,6 +114,13 @@ def theirs(folder: Path, cells: int) -> list[str]:
     return ["benchopt", "run", "benchmark", "--no-plot", "--no-html", "-n", "1", "-r", "1"]
 
 
+@pytest.fixture
+def published(tmp_path: Path) -> Path:
+    """A folder with results of a whole suite."""
+    shutil.copytree(ROOT / "results" / "suite=mnist-gaussian", tmp_path / "results" / "suite=mnist-gaussian")
+    return tmp_path
+
+
 def per_cell(tmp_path: Path, command: Callable[[Path, int], list[str]]) -> tuple[float, float]:
     """Seconds per cell, cold and warm."""
     times = {}
@@ -136,44 +142,30 @@ def test_a_cell_costs_a_third_of_benchopts(benchmark, tmp_path):
         f"per cell: cold {1e3 * cold:.2f} ms, warm {1e3 * warm:.2f} ms; benchopt {1e3 * their_cold:.2f} and "
         f"{1e3 * their_warm:.2f} ms, {their_cold / cold:.1f} and {their_warm / warm:.1f} times as long"
     )
-    slower = max(1.0, their_cold / BENCHOPT)  # than the machine where the goals were set
-    assert cold < 5e-3 * slower
-    assert warm < 1e-3 * slower
+    assert cold < 5e-3
+    assert warm < 1e-3
     assert their_cold > 3 * cold
     assert their_warm > 3 * warm
 
 
-EMPTY = "import typer; app = typer.Typer(); app.command()(lambda name: None); app(['x'])"
-
-
-@pytest.mark.parametrize("arguments", [["--help"], ["list"], ["status", "--help"]])
-def test_light_commands_start_at_once(benchmark, tmp_path, arguments):
-    """Beyond an empty command, for recent versions of typer import pydantic."""
-
+@pytest.mark.parametrize("arguments", [["--help"], ["list"], ["status", "mnist-gaussian"]])
+def test_light_commands_start_at_once(benchmark, published, arguments):
     def best(*words: str) -> float:
-        return min(seconds([sys.executable, *words], tmp_path) for _ in range(7))
+        return min(seconds([sys.executable, *words], published) for _ in range(9))
 
+    seconds([sys.executable, "-m", "csbench", *arguments], published)  # `status` remembers its answer
     command = benchmark.pedantic(best, ("-m", "csbench", *arguments), rounds=1)
-    bare, empty = best("-c", "pass"), best("-c", EMPTY)
-    print(
-        f"csbench {' '.join(arguments)}: {1e3 * command:.0f} ms, an empty command of typer {1e3 * empty:.0f} ms, "
-        f"a bare interpreter {1e3 * bare:.0f} ms"
-    )
-    assert command - empty < 0.15
+    bare = best("-c", "pass")
+    print(f"csbench {' '.join(arguments)}: {1e3 * command:.0f} ms, a bare interpreter {1e3 * bare:.0f} ms")
+    assert command - bare < 0.15
 
 
-LIBRARIES = "import torch, numba, pandas, pyarrow.parquet, scipy.linalg, matplotlib.figure, rich.console"
-
-
-def test_a_finished_suite_is_reported_at_once(benchmark, tmp_path):
-    """In at most twice the time that the libraries take to import."""
-    shutil.copytree(ROOT / "results" / "suite=mnist-gaussian", tmp_path / "results" / "suite=mnist-gaussian")
+def test_a_finished_suite_is_reported_at_once(benchmark, published):
     command = [sys.executable, "-m", "csbench", "run", "mnist-gaussian"]
-    seconds(command, tmp_path)  # draws the curves where a picture is missing
-    again = benchmark.pedantic(lambda: min(seconds(command, tmp_path) for _ in range(3)), rounds=1)
-    libraries = min(seconds([sys.executable, "-c", LIBRARIES], tmp_path) for _ in range(3))
-    print(f"csbench run mnist-gaussian, all there: {again:.2f} s, of which its libraries {libraries:.2f} s")
-    assert again < 2 * libraries
+    seconds(command, published)  # draws the curves where a picture is missing
+    again = benchmark.pedantic(lambda: min(seconds(command, published) for _ in range(3)), rounds=1)
+    print(f"csbench run mnist-gaussian, all there: {again:.2f} s")
+    assert again < 3
 
 
 @dataclass(frozen=True)

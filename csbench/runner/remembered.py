@@ -1,0 +1,77 @@
+"""The last answer of `csbench status`, which holds while nothing that it depends on has changed.
+
+Telling what is stale needs every method as an object, and so the import of torch and of all that the methods use:
+seconds. This module imports none of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from csbench.files import write_atomically
+from csbench.registry import source_roots
+from csbench.suites import Suite
+
+BY_CONTENT = {".py", ".json", ".toml"}  # other files are large: their size and time of change must do
+
+
+def recall(suite: Suite, results: Path) -> dict[str, Any] | None:
+    """What was remembered of a suite, if it still holds."""
+    try:
+        known = json.loads(_file(results).read_text())[suite.name]
+        holds = known["stamp"] == stamp(suite, results) and known["data"] == _seen(map(Path, known["files"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return known["answer"] if holds else None
+
+
+def remember(suite: Suite, results: Path, before: str, files: Iterable[Path], answer: dict[str, Any]) -> None:
+    """Keep an answer; where that is not possible, as in a folder that may not be written to, the next call computes it.
+
+    Args:
+        before: `stamp` as it was before the answer was computed.
+        files: further files that the answer depends on: the methods' own data, wherever they are.
+    """
+    paths = sorted(map(str, files))
+    entry = {"stamp": before, "files": paths, "data": _seen(map(Path, paths)), "answer": answer}
+    with contextlib.suppress(OSError):
+        try:
+            known = json.loads(_file(results).read_text())
+        except (OSError, ValueError):
+            known = {}
+        if results.is_dir():
+            write_atomically(_file(results), json.dumps(known | {suite.name: entry}).encode())
+
+
+def stamp(suite: Suite, results: Path) -> str:
+    """A hash of all code, weights and tuned values, of the suite, and of its results and journal."""
+    files = [*_walked(source_roots()), *_walked([results / f"suite={suite.name}"]), *results.glob(".journal.sqlite*")]
+    return hashlib.sha256(f"{suite}{results.resolve()}{_seen(files)}".encode()).hexdigest()
+
+
+def _file(results: Path) -> Path:
+    return results / ".status.json"
+
+
+def _walked(roots: Iterable[Path]) -> Iterator[Path]:
+    for root in roots:
+        if root.is_file():
+            yield root
+        for folder, _, names in os.walk(root, followlinks=True):
+            if not folder.endswith("__pycache__"):
+                yield from (Path(folder, name) for name in names)
+
+
+def _seen(files: Iterable[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(files):
+        facts = path.stat()
+        digest.update(f"{path}\0{facts.st_size}\0".encode())
+        digest.update(path.read_bytes() if path.suffix in BY_CONTENT else str(facts.st_mtime_ns).encode())
+    return digest.hexdigest()
