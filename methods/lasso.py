@@ -15,7 +15,7 @@ import torch
 
 from csbench.measurement import Measurement
 from csbench.method import PathMethod, Recovery
-from csbench.solvers import admm, lasso
+from csbench.solvers import lasso
 from csbench.solvers.lasso import LassoSolution
 from csbench.transforms import DCT2, PixelBasis, Transform, Wavelet2
 from csbench.tuned import lookup
@@ -57,15 +57,16 @@ class _Lasso(PathMethod):
     def recover_path(self, given: Measurement, alphas: list[float]) -> list[Recovery]:
         psi = self.basis(given.image_shape)
         recoveries = []
-        for alpha, solution in zip(alphas, self._solve(given, psi, alphas), strict=True):
+        for solution in self._solve(given, psi, alphas):
             x_hat = psi.inverse(solution.theta).to(given.y.dtype)
-            diagnostics = solution.diagnostics(self.tol) | {"alpha": torch.full_like(solution.gap, alpha)}
-            recoveries.append(Recovery(x_hat.clamp(0, 1) if self.clip else x_hat, diagnostics))
+            recoveries.append(Recovery(x_hat.clamp(0, 1) if self.clip else x_hat, solution.diagnostics(self.tol)))
         return recoveries
 
     def _solve(self, given: Measurement, psi: Transform, alphas: list[float]) -> list[LassoSolution]:
         A = given.A.matrix()
         if given.n > HOMOTOPY_PIXELS:
+            from csbench.solvers import admm  # imports numba, which takes a second
+
             return admm.lasso_path(A, psi, given.y, alphas, self.tol)
         return lasso.lasso_path(psi(A.double()), given.y, alphas)  # the rows of A Psi^T are the transforms of A's
 

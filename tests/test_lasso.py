@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from sklearn.linear_model import Lasso, lars_path
 
 from csbench import Problem, get_method, stream
-from csbench.solvers.lasso import duality_gap, lasso_path, solve_lasso
+from csbench.solvers import lasso, splitting
+from csbench.solvers.lasso import basis_pursuit, duality_gap, lasso_path, solve_discrepancy, solve_lasso
 from csbench.transforms import DCT2
 
 
@@ -108,6 +109,131 @@ def test_degenerate_problems():
     square = torch.eye(6, dtype=torch.float64)  # every knot is a tie: y has equal entries
     soft = solve_lasso(square, torch.full((1, 6), 2.0, dtype=torch.float64), 0.5)
     torch.testing.assert_close(soft.theta, torch.full((1, 6), 1.5, dtype=torch.float64))
+
+
+def adversarial() -> dict[str, tuple[torch.Tensor, torch.Tensor, float]]:
+    """Designs, right-hand sides and penalties, as shares of alpha_max, that break careless solvers."""
+    B, y = random_problem(12, 30, 3, 5)
+    columns = torch.cat([B, B[:, :10], -B[:, 5:15]], 1)
+    sums = torch.cat([B, B[:, :10] + B[:, 10:20], B[:, :5] - 2 * B[:, 5:10]], 1)
+    rows = torch.cat([B, torch.zeros(3, 30, dtype=B.dtype), B[:4]])
+    tall, of_tall = random_problem(60, 20, 3, 6)
+    cube = torch.tensor([[float(i >> k & 1) * 2 - 1 for i in range(16)] for k in range(4)], dtype=torch.float64)
+    rounded = (4 * B).round() / 4  # ties among correlations
+    many, of_many = random_problem(10, 30, 1000, 8)
+    strided = torch.stack([B, B], 2)[:, :, 0]
+    frozen = torch.from_numpy(np.frombuffer(y.numpy().tobytes()).reshape(y.shape).copy())
+    frozen.numpy().flags.writeable = False
+    return {
+        "duplicate and opposite columns": (columns, y, 0.05),
+        "columns that are sums of others": (sums, y, 0.01),
+        "rows that are zero or repeated": (rows, torch.cat([y, torch.zeros(3, 3, dtype=y.dtype), y[:, :4]], 1), 0.05),
+        "m >= n": (tall, of_tall, 0.001),
+        "a square orthogonal matrix": (torch.linalg.qr(tall[:20])[0], of_tall[:, :20], 0.1),
+        "vertices of a cube": (cube, cube[:, :3].T.contiguous() + cube[:, 5], 0.2),
+        "few distinct values": (rounded, (2 * y).round(), 0.02),
+        "y = 0": (B, torch.zeros_like(y), 0.1),
+        "alpha = alpha_max": (B, y, 1.0),
+        "alpha > alpha_max": (B, y, 1.5),
+        "a tiny penalty": (B, y, 1e-7),
+        "one image": (B, y[:1], 0.1),
+        "one measurement": (B[:1], y[:, :1], 0.1),
+        "one thousand images": (many, of_many, 0.1),
+        "views": (strided, y.T.contiguous().T, 0.1),
+        "read-only memory": (B, frozen, 0.1),
+        "one column": (B[:, :1], y, 0.5),
+        "badly scaled columns": (B * 10 ** torch.linspace(-3, 3, 30, dtype=torch.float64), y, 0.01),
+    }
+
+
+@pytest.mark.parametrize("name", adversarial())
+def test_adversarial_problems_agree_with_cvxpy(name):
+    B, y, share = adversarial()[name]
+    alpha = max(share * (y @ B).abs().max().item(), 1e-6)
+    solution = solve_lasso(B, y, alpha)
+    assert solution.gap.max() < 1e-9
+    for i in range(min(len(y), 3)):
+        expected = cvxpy_objective(B, y[i], alpha)
+        assert solution.objective[i].item() == pytest.approx(expected, rel=1e-8, abs=1e-12)
+
+
+@pytest.mark.parametrize("m", [200, 300, 500, 750])
+def test_all_ways_lead_to_one_minimiser(m, monkeypatch):
+    """ADMM with Newton's method and paths in float32 and float64, where nearly m coefficients are active."""
+    given, _ = Problem("mnist", "gaussian", m, 0.1, 0, 9).simulate()
+    B, y = DCT2((1, 28, 28))(given.A.matrix().double()), given.y.double()
+    alpha = (y @ B).abs().max().item() / 50
+    problem = lasso._Problem.of(B, y)
+    target = np.array([alpha])
+    exact = lasso._homotopy(problem, target, np.float64)
+    assert problem.gaps(exact).max() < 1e-10
+    monkeypatch.setattr(splitting, "ITERATIONS", 80)
+    for path in (lasso._homotopy(problem, target, np.float32), lasso._split(problem, target)):
+        solved = ~problem.inexact(path)
+        assert solved.mean() > 0.8
+        np.testing.assert_allclose(path.theta[solved], exact.theta[solved], atol=1e-9)
+    torch.testing.assert_close(solve_lasso(B, y, alpha).theta, torch.from_numpy(exact.theta[:, 0]), atol=1e-9, rtol=0)
+
+
+def test_a_lost_path_is_found_by_coordinate_descent(monkeypatch):
+    B, y = random_problem(12, 30, 4, 5)
+    expected = solve_lasso(B, y, 0.1)
+
+    def nowhere(problem, targets, dtype, residual=None):
+        batch, n = problem.correlation.shape
+        return lasso._Paths(np.zeros((batch, 1, n)), np.full((batch, 1), targets[0]), np.zeros((batch, 1), np.int64))
+
+    monkeypatch.setattr(lasso, "_homotopy", nowhere)
+    found = solve_lasso(B, y, 0.1)
+    assert found.gap.max() < 1e-9
+    torch.testing.assert_close(found.theta, expected.theta, atol=1e-5, rtol=0)
+
+
+def test_threads_change_nothing():
+    B, y = random_problem(20, 60, 9, 3)
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        alone = solve_lasso(B, y, 0.02)
+        torch.set_num_threads(4)
+        assert torch.equal(solve_lasso(B, y, 0.02).theta, alone.theta)
+    finally:
+        torch.set_num_threads(threads)
+
+
+@given(st.integers(2, 20), st.integers(1, 30), st.integers(0, 10**6), st.floats(0.01, 1.2))
+@settings(deadline=None, max_examples=40)
+def test_discrepancy_meets_the_residual(m, extra, seed, share):
+    """Underdetermined, so that every residual can be met; the solution is the Lasso's at its penalty."""
+    B, y = random_problem(m, m + extra, 3, seed)
+    delta = share * y.norm(dim=1).min().item()
+    found = solve_discrepancy(B, y, delta)
+    expected = torch.minimum(torch.full_like(found.residual, delta), y.norm(dim=1))
+    torch.testing.assert_close(found.residual, expected, rtol=1e-6, atol=1e-12)
+    assert found.gap.max() < 1e-8
+    for i in range(3):
+        again = solve_lasso(B, y[i : i + 1], found.alpha[i].item())
+        torch.testing.assert_close(again.objective[0], found.objective[i], rtol=1e-9, atol=1e-12)
+
+
+def test_discrepancy_where_the_residual_cannot_be_met():
+    B, y = random_problem(60, 20, 2, 4)
+    found = solve_discrepancy(B, y, 1e-9)
+    least = torch.linalg.lstsq(B, y.T).solution.T
+    torch.testing.assert_close(found.theta, least, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(("m", "n", "seed"), [(10, 40, 0), (20, 30, 1), (30, 31, 2), (1, 5, 3)])
+def test_basis_pursuit_agrees_with_cvxpy(m, n, seed):
+    B, y = random_problem(m, n, 3, seed)
+    found = basis_pursuit(B, y)
+    assert found.residual.max() < 1e-9
+    assert found.gap.max() < 1e-8
+    for i in range(3):
+        theta = cp.Variable(n)
+        problem = cp.Problem(cp.Minimize(cp.norm1(theta)), [B.numpy() @ theta == y[i].numpy()])
+        problem.solve(solver=cp.CLARABEL, tol_gap_abs=1e-11, tol_gap_rel=1e-11, tol_feas=1e-11)
+        assert found.objective[i].item() == pytest.approx(problem.value, rel=1e-8)
 
 
 def test_layout_does_not_matter():

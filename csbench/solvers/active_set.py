@@ -17,8 +17,6 @@ import numpy as np
 from numba import njit
 from scipy.linalg import blas, lapack
 
-from csbench.solvers.lasso import cholesky_solve, remove_row
-
 DEPENDENT = 1e-11  # squared distance of a column from the span of the others, relative to its squared norm
 BLOCK = 1024  # rows of B that are held in float64 at a time
 CANDIDATES = 0.7  # columns that may enter have at least this share of the penalty as their correlation
@@ -104,6 +102,39 @@ def _factor(columns: np.ndarray, support: np.ndarray) -> tuple[np.ndarray, int]:
     return upper.T, int(dependent[0]) if len(dependent) else size
 
 
+@njit("void(f8[:,::1], i8, f8[::1], f8[::1])", cache=True, nogil=True)
+def _solve(L, s, b, out):
+    """out = (L L^T)^-1 b for the leading s x s block of L."""
+    for i in range(s):
+        t = b[i]
+        row = L[i]
+        for k in range(i):
+            t -= row[k] * out[k]
+        out[i] = t / row[i]
+    for i in range(s - 1, -1, -1):
+        t = out[i] / L[i, i]
+        out[i] = t
+        row = L[i]
+        for k in range(i):
+            out[k] -= row[k] * t
+
+
+@njit("void(f8[:,::1], i8, i8)", cache=True, nogil=True)
+def _remove_row(L, s, r):
+    """Delete row r from the s x s Cholesky factor and restore its triangle by Givens rotations."""
+    for i in range(r, s - 1):
+        for k in range(i + 2):
+            L[i, k] = L[i + 1, k]
+    for i in range(r, s - 1):
+        a, b = L[i, i], L[i, i + 1]
+        h = np.hypot(a, b)
+        c, d = a / h, b / h
+        L[i, i], L[i, i + 1] = h, 0.0
+        for k in range(i + 1, s - 1):
+            p, q = L[k, i], L[k, i + 1]
+            L[k, i], L[k, i + 1] = c * p + d * q, c * q - d * p
+
+
 @njit("f8(f4[:,::1], i8, i8)", cache=True, nogil=True, fastmath=True)
 def _inner(columns, i, j):
     total = 0.0
@@ -173,7 +204,7 @@ def _move(columns, candidates, correlation, alpha, limit, L, support, value, s):
     while knots <= limit:
         for k in range(s):
             work[k] = h[support[k]]
-        cholesky_solve(L, s, work, direction)
+        _solve(L, s, work, direction)
         _combine(columns, support, s, direction, image)
 
         step, entering, leaving = 1.0 - t, -1, -1
@@ -210,7 +241,7 @@ def _move(columns, candidates, correlation, alpha, limit, L, support, value, s):
                 # The column is a combination of the support's: weight moves to it, and B theta stays, till one is free.
                 for k in range(s):
                     work[k] = up * _inner(columns, entering, support[k])
-                cholesky_solve(L, s, work, direction)
+                _solve(L, s, work, direction)
                 start, leaving = np.inf, -1
                 for k in range(s):
                     if direction[k] * sign[k] > 0 and value[k] / direction[k] < start:
@@ -223,7 +254,7 @@ def _move(columns, candidates, correlation, alpha, limit, L, support, value, s):
             left = support[leaving]
             if entering < 0:
                 just_left = left
-            remove_row(L, s, leaving)
+            _remove_row(L, s, leaving)
             for k in range(leaving, s - 1):
                 support[k], sign[k], value[k] = support[k + 1], sign[k + 1], value[k + 1]
             s -= 1

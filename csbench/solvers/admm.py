@@ -215,7 +215,14 @@ class _Path:
                 self._finish(row, found.gap[row])
             found = certify(self.design, self.y, alpha, self.theta)
             self.u[wrong] = found.correlation[wrong] / self.rho
-        return LassoSolution(self.theta.clone(), found.objective, found.gap, found.residual, self.spent)
+        return LassoSolution(
+            self.theta.clone(),
+            torch.full_like(found.gap, alpha),
+            found.objective,
+            found.gap,
+            found.residual,
+            self.spent,
+        )
 
     def _iterate(self, alpha: float, rounds: int) -> Certificate:
         """ADMM on the images that are not done, until all are or the rounds are up."""

@@ -1,21 +1,31 @@
-"""The Lasso, exactly, for many right-hand sides and one design: homotopy along the whole path of penalties.
+"""The Lasso, exactly, for many right-hand sides and one design of at most a few thousand columns.
 
     minimise  P(theta) = 1/2 ||y - B theta||^2 + alpha ||theta||_1        for every row y of a batch
 
 The minimiser is piecewise linear in alpha (Osborne, Presnell, Turlach 2000; Efron, Hastie, Johnstone, Tibshirani
-2004). From alpha_max = max |B^T y|, where it is zero, the path is followed down, one coordinate entering or leaving the
-support at each knot, on one Gram matrix that the whole batch shares. At each wanted alpha the optimality conditions are
-solved afresh on the support, so no rounding error builds up, and the result is certified by its duality gap.
+2004). From alpha_max = max |B^T y|, where it is zero, `homotopy` follows the path down, one coordinate entering or
+leaving the support at each knot, on one Gram matrix that the whole batch shares. Where most measurements have their
+coefficient the knots are many, and `splitting` is the faster way to one penalty. Every solution is certified by its
+duality gap in float64; what fails is followed once more in float64, and then left to `coordinates`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numba import njit
 from torch import Tensor
+
+EXACT = 1e-10  # relative duality gap of a solution that is left as it is,
+ROUNDING = 1e-15  # or as much as rounding makes of alpha_max, where that is more
+NARROW = 1e-6  # of alpha_max, above which a path may be followed in float32
+CROWDED, SATURATED = 0.2, 0.85  # `splitting` is faster with more than this share of columns and less of rows in support
+FEW = 8  # images, for which `splitting` does not pay
+SWEEPS = 10_000
+LEAST = 1e-10  # of alpha_max: where a path ends that is followed to a residual
 
 
 @dataclass(frozen=True)
@@ -24,13 +34,15 @@ class LassoSolution:
 
     Attributes:
         theta: float64, shape [batch, n].
+        alpha: shape [batch].
         objective: P(theta), shape [batch].
         gap: relative duality gap, (P - D) / P, shape [batch].
         residual: ||y - B theta||, shape [batch].
-        knots: how many times the support changed on the way, plus the iterations of ADMM if any, shape [batch].
+        knots: how many times the support changed on the way, or iterations where it was not followed, shape [batch].
     """
 
     theta: Tensor
+    alpha: Tensor
     objective: Tensor
     gap: Tensor
     residual: Tensor
@@ -40,6 +52,7 @@ class LassoSolution:
         """As a method reports them; converged means gap <= tol."""
         return {
             "iterations": self.knots,
+            "alpha": self.alpha,
             "objective": self.objective,
             "residual": self.residual,
             "duality_gap": self.gap,
@@ -51,6 +64,8 @@ class LassoSolution:
 def lasso_path(B: Tensor, y: Tensor, alphas: list[float]) -> list[LassoSolution]:
     """The minimisers for several penalties, at the cost of the smallest.
 
+    Images are shared among as many threads as torch has.
+
     Args:
         B: design, shape [m, n]; computed on in float64 on the CPU, whatever it is given in.
         y: shape [batch, m].
@@ -61,22 +76,16 @@ def lasso_path(B: Tensor, y: Tensor, alphas: list[float]) -> list[LassoSolution]
     """
     if not alphas or not all(alpha > 0 for alpha in alphas):
         raise ValueError(f"penalties must be positive, got {alphas}")
-    design, measured = B.double().cpu(), y.double().cpu()
-    gram = (design.T @ design).numpy()
-    correlation = np.ascontiguousarray((measured @ design).numpy())
-    order = np.argsort(alphas)[::-1]
-    targets = np.asarray(alphas, dtype=np.float64)[order]
-    theta = np.zeros((len(alphas), *correlation.shape))
-    knots = np.zeros((len(alphas), len(correlation)), dtype=np.int64)
-    for row in range(len(correlation)):
-        _follow_path(gram, correlation[row], targets, min(B.shape), theta[:, row], knots[:, row])
-    solutions: list[LassoSolution] = [None] * len(alphas)  # type: ignore[list-item]
-    for rank, index in enumerate(order):
-        minimiser = torch.from_numpy(theta[rank])
-        objective, gap, residual = duality_gap(design, measured, alphas[index], minimiser)
-        parts = (minimiser, objective, gap, residual, torch.from_numpy(knots[rank]))
-        solutions[index] = LassoSolution(*(part.to(y.device) for part in parts))
-    return solutions
+    problem = _Problem.of(B, y)
+    targets = np.sort(np.asarray(alphas, dtype=np.float64))[::-1].copy()
+    path = _first_try(problem, targets)
+    for again in (_in_float64, _by_coordinates):
+        wrong = np.flatnonzero(problem.inexact(path).any(1))
+        if len(wrong) == 0:
+            break
+        path.improve(problem, wrong, again(problem.rows(wrong), path.rows(wrong)))
+    ranks = {alpha: rank for rank, alpha in enumerate(targets.tolist())}
+    return [problem.solution(path, ranks[alpha], y.device) for alpha in map(float, alphas)]
 
 
 def solve_lasso(B: Tensor, y: Tensor, alpha: float) -> LassoSolution:
@@ -84,14 +93,50 @@ def solve_lasso(B: Tensor, y: Tensor, alpha: float) -> LassoSolution:
     return lasso_path(B, y, [alpha])[0]
 
 
-def duality_gap(B: Tensor, y: Tensor, alpha: float, theta: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Objective, relative duality gap and residual norm, each of shape [batch]."""
+def solve_discrepancy(B: Tensor, y: Tensor, residual: float) -> LassoSolution:
+    """The point of each path where ||y - B theta|| has fallen to `residual` (Morozov 1966), with the penalty there.
+
+    Where the path ends above, as it may where m > n, its end is returned; where ||y|| is smaller, zero.
+    """
+    problem = _Problem.of(B, y)
+    floor = np.array([LEAST * max(np.abs(problem.correlation).max(initial=0.0), np.finfo(np.float64).tiny)])
+    return problem.solution(_homotopy(problem, floor, np.float64, residual), 0, y.device)
+
+
+def basis_pursuit(B: Tensor, y: Tensor) -> LassoSolution:
+    """The limit alpha -> 0: argmin ||theta||_1 subject to B theta = y, in the least-squares sense (Chen, Donoho,
+    Saunders 1998). Objective and gap are those of this problem; the penalty is 0.
+    """
+    problem = _Problem.of(B, y)
+    path = _homotopy(problem, np.zeros(1), np.float64)
+    theta = torch.from_numpy(path.theta[:, 0])
+    dual = torch.stack([_dual_of(problem, row) for row in theta]) if len(theta) else torch.zeros_like(problem.y)
+    dual /= (dual @ problem.B).abs().amax(1, keepdim=True).clamp_min(1)  # feasible: ||B^T u||_inf <= 1
+    objective = theta.abs().sum(1)
+    gap = (objective - (dual * problem.y).sum(1)).abs() / objective.clamp_min(torch.finfo(torch.float64).tiny)
+    residual = (problem.y - theta @ problem.B.T).norm(dim=1)
+    parts = (theta, torch.zeros_like(gap), objective, gap, residual, torch.from_numpy(path.knots[:, 0]))
+    return LassoSolution(*(part.to(y.device) for part in parts))
+
+
+def _dual_of(problem: _Problem, theta: Tensor) -> Tensor:
+    """The u in the span of the support's columns whose correlations with them are the signs of theta."""
+    support = theta.nonzero().flatten()
+    columns, sign = problem.B[:, support], theta[support].sign()
+    factor, failed = torch.linalg.cholesky_ex(columns.T @ columns)
+    if failed:
+        return torch.zeros(len(problem.B), dtype=theta.dtype)  # proves nothing, but is feasible
+    return columns @ torch.cholesky_solve(sign[:, None], factor)[:, 0]
+
+
+def duality_gap(B: Tensor, y: Tensor, alpha: float | Tensor, theta: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Objective, relative duality gap and residual norm, each of shape [batch]; alpha for all or for each."""
     r = y - theta @ B.T
     return certificate(y, alpha, theta, r, r @ B)
 
 
 def certificate(
-    y: Tensor, alpha: float, theta: Tensor, r: Tensor, correlation: Tensor
+    y: Tensor, alpha: float | Tensor, theta: Tensor, r: Tensor, correlation: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """`duality_gap` from the residuals r = y - B theta and their correlations B^T r.
 
@@ -107,144 +152,137 @@ def certificate(
     return primal, (primal - dual).clamp_min(0) / primal.clamp_min(tiny), rr.sqrt()
 
 
-# Signatures are given so that compiling, or loading from the cache, happens at import and never inside a timed cell.
-@njit("void(f8[:,::1], i8, f8[::1], f8[::1])", cache=True, nogil=True)
-def cholesky_solve(L, s, b, out):
-    """out = (L L^T)^-1 b for the leading s x s block of L."""
-    for i in range(s):
-        t = b[i]
-        row = L[i]
-        for k in range(i):
-            t -= row[k] * out[k]
-        out[i] = t / row[i]
-    for i in range(s - 1, -1, -1):
-        t = out[i] / L[i, i]
-        out[i] = t
-        row = L[i]
-        for k in range(i):
-            out[k] -= row[k] * t
+@dataclass
+class _Paths:
+    """Points on the paths of a batch.
+
+    Attributes:
+        theta: float64, shape [batch, points, n].
+        alphas: shape [batch, points], descending.
+        knots: shape [batch, points].
+    """
+
+    theta: np.ndarray
+    alphas: np.ndarray
+    knots: np.ndarray
+
+    def rows(self, chosen: np.ndarray) -> _Paths:
+        return _Paths(self.theta[chosen], self.alphas[chosen], self.knots[chosen])
+
+    def improve(self, problem: _Problem, chosen: np.ndarray, other: _Paths) -> None:
+        """Take over the points of another try at the chosen rows that have the smaller gap."""
+        part = problem.rows(chosen)
+        rows, points = np.nonzero(~(part.gaps(self.rows(chosen)) <= part.gaps(other)))
+        self.theta[chosen[rows], points] = other.theta[rows, points]
+        self.knots[chosen[rows], points] += other.knots[rows, points]
 
 
-@njit("void(f8[:,::1], i8, i8)", cache=True, nogil=True)
-def remove_row(L, s, r):
-    """Delete row r from the s x s Cholesky factor and restore its triangle by Givens rotations."""
-    for i in range(r, s - 1):
-        for k in range(i + 2):
-            L[i, k] = L[i + 1, k]
-    for i in range(r, s - 1):
-        a, b = L[i, i], L[i, i + 1]
-        h = np.hypot(a, b)
-        c, d = a / h, b / h
-        L[i, i], L[i, i + 1] = h, 0.0
-        for k in range(i + 1, s - 1):
-            p, q = L[k, i], L[k, i + 1]
-            L[k, i], L[k, i + 1] = c * p + d * q, c * q - d * p
+@dataclass(frozen=True)
+class _Problem:
+    """One design and its right-hand sides, in float64 on the CPU.
+
+    Attributes:
+        B, y: shapes [m, n] and [batch, m].
+        gram, correlation: B^T B and y B, shapes [n, n] and [batch, n].
+    """
+
+    B: Tensor
+    y: Tensor
+    gram: np.ndarray
+    correlation: np.ndarray
+
+    @classmethod
+    def of(cls, B: Tensor, y: Tensor) -> _Problem:
+        design, measured = B.detach().double().cpu().contiguous(), y.detach().double().cpu().contiguous()
+        array = design.numpy()
+        return cls(design, measured, array.T @ array, measured.numpy() @ array)  # numpy halves a product with itself
+
+    def rows(self, chosen: np.ndarray) -> _Problem:
+        return _Problem(self.B, self.y[torch.from_numpy(chosen)], self.gram, self.correlation[chosen])
+
+    def solution(self, path: _Paths, point: int, device: torch.device) -> LassoSolution:
+        theta, alpha = torch.from_numpy(path.theta[:, point]), torch.from_numpy(path.alphas[:, point])
+        objective, gap, residual = duality_gap(self.B, self.y, alpha, theta)
+        knots = torch.from_numpy(path.knots[:, point])
+        return LassoSolution(*(part.to(device) for part in (theta, alpha, objective, gap, residual, knots)))
+
+    def gaps(self, path: _Paths) -> np.ndarray:
+        """Relative duality gaps, shape [batch, points]."""
+        points = range(path.theta.shape[1])
+        return np.stack([self.solution(path, point, torch.device("cpu")).gap.numpy() for point in points], 1)
+
+    def inexact(self, path: _Paths) -> np.ndarray:
+        """Which points could be better, shape [batch, points]."""
+        largest = np.abs(self.correlation).max(1, initial=0.0)[:, None]
+        return ~(self.gaps(path) <= np.maximum(EXACT, ROUNDING * largest / path.alphas))
 
 
-@njit("void(f8[:,::1], i8[::1], i8, f8[::1], f8[::1])", cache=True, nogil=True, fastmath=True)
-def _combine_rows(gram, support, s, weight, out):
-    """out = sum over k of weight[k] gram[support[k]], four rows at a time."""
-    n = out.shape[0]
-    out[:] = 0.0
-    k = 0
-    while k + 3 < s:
-        w0, w1, w2, w3 = weight[k], weight[k + 1], weight[k + 2], weight[k + 3]
-        g0, g1, g2, g3 = gram[support[k]], gram[support[k + 1]], gram[support[k + 2]], gram[support[k + 3]]
-        for i in range(n):
-            out[i] += w0 * g0[i] + w1 * g1[i] + w2 * g2[i] + w3 * g3[i]
-        k += 4
-    while k < s:
-        w0, g0 = weight[k], gram[support[k]]
-        for i in range(n):
-            out[i] += w0 * g0[i]
-        k += 1
+def _first_try(problem: _Problem, targets: np.ndarray) -> _Paths:
+    largest = np.abs(problem.correlation).max(initial=0.0)
+    dtype = np.float32 if targets[-1] >= NARROW * largest else np.float64
+    if len(targets) > 1 or len(problem.y) < FEW:
+        return _homotopy(problem, targets, dtype)
+    first = _homotopy(problem.rows(np.arange(1)), targets, dtype)
+    others = problem.rows(np.arange(1, len(problem.y)))
+    m, n = problem.B.shape
+    crowded = CROWDED * n < np.count_nonzero(first.theta) < SATURATED * m
+    rest = _split(others, targets) if crowded else _homotopy(others, targets, dtype)
+    return _Paths(*(np.concatenate([getattr(p, name) for p in (first, rest)]) for name in ("theta", "alphas", "knots")))
 
 
-@njit("void(f8[:,::1], f8[::1], f8[::1], i8, f8[:,:], i8[:])", cache=True, nogil=True)
-def _follow_path(gram, correlation, targets, rank, theta, knots):
-    """Follow one path; theta[t] and knots[t] are filled for each of the descending penalties targets[t]."""
-    n = gram.shape[0]
-    L = np.zeros((rank, rank))
-    support = np.empty(rank, np.int64)
-    sign, value, direction, work = np.empty(rank), np.zeros(rank), np.empty(rank), np.empty(rank)
-    outside = np.ones(n, np.bool_)
-    slope = np.empty(n)
-    c = correlation.copy()
-    s = 0
-    entering = np.argmax(np.abs(c))
-    alpha = abs(c[entering])
-    just_left = -1
-    t = 0
-    while t < len(targets) and alpha <= targets[t]:
-        t += 1  # theta = 0 is the minimiser
-    steps = 0
-    while t < len(targets) and steps < 20 * rank + 100:
-        steps += 1
-        if entering >= 0:
-            j = entering
-            outside[j] = False
-            if s < rank:
-                for k in range(s):
-                    work[k] = gram[j, support[k]]
-                square = gram[j, j]
-                for i in range(s):
-                    v = work[i]
-                    row = L[i]
-                    for k in range(i):
-                        v -= row[k] * L[s, k]
-                    v /= row[i]
-                    L[s, i] = v
-                    square -= v * v
-                if square > 1e-11 * gram[j, j]:  # else the column depends on those of the support and changes nothing
-                    L[s, s] = np.sqrt(square)
-                    support[s] = j
-                    sign[s] = 1.0 if c[j] > 0 else -1.0
-                    value[s] = 0.0
-                    s += 1
-        cholesky_solve(L, s, sign, direction)
-        _combine_rows(gram, support, s, direction, slope)
+def _homotopy(problem: _Problem, targets: np.ndarray, dtype: type, residual: float | None = None) -> _Paths:
+    """Every path down to the targets, or to where the residual has fallen so far, but not below the only target."""
+    from csbench.solvers.homotopy import follow_paths  # imports numba, which takes a second
 
-        step = alpha - targets[t]
-        entering, leaving = -1, -1
-        for i in range(n):
-            if outside[i]:  # what has just left may come back with the other sign, but not at once with the same
-                up, down = 1.0 - slope[i], 1.0 + slope[i]
-                if up > 1e-12 and not (i == just_left and c[i] > 0):
-                    d = max((alpha - c[i]) / up, 0.0)
-                    if d < step:
-                        step, entering = d, i
-                if down > 1e-12 and not (i == just_left and c[i] < 0):
-                    d = max((alpha + c[i]) / down, 0.0)
-                    if d < step:
-                        step, entering = d, i
-        for k in range(s):
-            if direction[k] * sign[k] < 0:
-                d = -value[k] / direction[k]
-                if 0 <= d < step:
-                    step, entering, leaving = d, -1, k
+    batch, n = problem.correlation.shape
+    path = _Paths(
+        np.zeros((batch, len(targets), n)), np.zeros((batch, len(targets))), np.zeros((batch, len(targets)), int)
+    )
+    gram, correlation = problem.gram.astype(dtype, copy=False), problem.correlation.astype(dtype, copy=False)
+    squares = problem.y.square().sum(1).numpy()
+    stop = -1.0 if residual is None else residual**2
+    zero = (1e-6, 2e-6) if dtype is np.float32 else (1e-12, 1e-11)
 
-        for k in range(s):
-            value[k] += step * direction[k]
-        for i in range(n):
-            c[i] -= step * slope[i]
-        alpha -= step
-        just_left = -1
-        if leaving >= 0:
-            just_left = support[leaving]
-            outside[just_left] = True
-            remove_row(L, s, leaving)
-            for k in range(leaving, s - 1):
-                support[k], sign[k], value[k] = support[k + 1], sign[k + 1], value[k + 1]
-            s -= 1
-        elif entering < 0:  # the wanted penalty is reached: solve the optimality conditions afresh
-            alpha = targets[t]
-            for k in range(s):
-                work[k] = correlation[support[k]] - alpha * sign[k]
-            cholesky_solve(L, s, work, value)
-            for k in range(s):
-                theta[t, support[k]] = value[k]
-            knots[t] = steps
-            t += 1
-            while t < len(targets) and alpha <= targets[t]:
-                theta[t], knots[t] = theta[t - 1], steps
-                t += 1
+    def follow(rows: slice) -> None:
+        follow_paths(
+            gram, correlation[rows], problem.gram, problem.correlation[rows], targets.astype(dtype), targets,
+            squares[rows], stop, min(problem.B.shape), dtype(zero[0]), dtype(zero[1]), path.theta[rows],
+            path.alphas[rows], path.knots[rows],
+        )  # fmt: skip
+
+    _in_threads(follow, batch)
+    if residual is None:
+        path.alphas[:] = targets  # also where a path was lost
+    return path
+
+
+def _split(problem: _Problem, targets: np.ndarray) -> _Paths:
+    from csbench.solvers.splitting import solve_batch
+
+    theta, iterations = solve_batch(problem.gram, problem.correlation, targets[0], min(problem.B.shape))
+    return _Paths(theta[:, None], np.tile(targets, (len(theta), 1)), iterations[:, None])
+
+
+def _in_float64(problem: _Problem, path: _Paths) -> _Paths:
+    return _homotopy(problem, path.alphas[0], np.float64)
+
+
+def _by_coordinates(problem: _Problem, path: _Paths) -> _Paths:
+    from csbench.solvers.coordinates import descend
+
+    better = _Paths(path.theta.copy(), path.alphas, np.zeros_like(path.knots))
+    squares = problem.y.square().sum(1).tolist()
+    for row, point in np.argwhere(problem.inexact(path)):
+        better.knots[row, point] = descend(
+            problem.gram, problem.correlation[row], squares[row], path.alphas[row, point], EXACT / 10, SWEEPS,
+            better.theta[row, point],
+        )  # fmt: skip
+    return better
+
+
+def _in_threads(work: Callable[[slice], None], rows: int) -> None:
+    """Shares rows among threads; the kernels hold no lock."""
+    threads = max(1, min(torch.get_num_threads(), rows))
+    bounds = np.linspace(0, rows, threads + 1).astype(int)
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(work, map(slice, bounds[:-1], bounds[1:])))
