@@ -20,6 +20,7 @@ from torch import Tensor
 
 from csbench.solvers.active_set import ActiveSet
 from csbench.solvers.lasso import LassoSolution, certificate
+from csbench.solvers.newton import newton_step, signs_after
 from csbench.transforms import Transform
 
 BLOCK_ROWS = 64  # of A that are held in float64 at a time; larger temporaries linger in the allocator
@@ -35,6 +36,8 @@ class Effort:
         rounds: of so many iterations, at most, before the active-set method takes over.
         last_rounds: for an image on which that fails too, as it may where columns are dependent.
         ratio: a penalty smaller than the one before by more than this is approached in steps, of one round each.
+        newton_steps: of the primal-dual active-set method for an image, at most, after the first round.
+        saturated: share of the measurements with an active coefficient from which on they are not tried.
         refinements: paths that the active-set method follows for an image, each from an exact residual, at most.
     """
 
@@ -44,6 +47,8 @@ class Effort:
     last_rounds: int = 24
     ratio: float = 10.0
     refinements: int = 6
+    newton_steps: int = 8
+    saturated: float = 0.95
 
 
 DEFAULT = Effort()
@@ -194,7 +199,8 @@ class _Path:
         self.columns = design.columns()
         self.theta = y.new_zeros(len(y), len(self.columns))
         self.u = torch.zeros_like(self.theta)
-        self.alpha = max(design.adjoint(y).abs().max().item(), torch.finfo(y.dtype).tiny)
+        largest = max(design.adjoint(y).abs().max().item(), torch.finfo(y.dtype).tiny)
+        self.alpha = largest / (3 * effort.ratio)  # from theta = 0 the first step may be longer
         squares = sum(rows.double().square().sum().item() for rows in design.A.split(BLOCK_ROWS))
         self.scale = max(squares / len(self.columns), torch.finfo(y.dtype).tiny)  # mean squared norm of a column
         self.rho = self.scale
@@ -206,23 +212,20 @@ class _Path:
         self._set_step(alpha)
         while alpha < self.alpha / self.effort.ratio:
             self._iterate(self.alpha / self.effort.ratio, 1)
-        for rounds in (self.effort.rounds, self.effort.last_rounds):
+        for rounds in (1, self.effort.rounds, self.effort.last_rounds):
             found = self._iterate(alpha, rounds)
+            if rounds == 1:
+                found = self._newton(found)
             wrong = found.gap > self.tol
             if not wrong.any():
                 break
-            for row in wrong.nonzero().flatten().tolist():
+            ready = wrong & self._unsaturated() if rounds == 1 else wrong
+            for row in ready.nonzero().flatten().tolist():
                 self._finish(row, found.gap[row])
             found = certify(self.design, self.y, alpha, self.theta)
-            self.u[wrong] = found.correlation[wrong] / self.rho
-        return LassoSolution(
-            self.theta.clone(),
-            torch.full_like(found.gap, alpha),
-            found.objective,
-            found.gap,
-            found.residual,
-            self.spent,
-        )
+            self.u[ready] = found.correlation[ready] / self.rho
+        alphas = torch.full_like(found.gap, alpha)
+        return LassoSolution(self.theta.clone(), alphas, found.objective, found.gap, found.residual, self.spent)
 
     def _iterate(self, alpha: float, rounds: int) -> Certificate:
         """ADMM on the images that are not done, until all are or the rounds are up."""
@@ -247,7 +250,7 @@ class _Path:
         where nearly as many are as there are measurements.
         """
         decade = math.ceil(math.log10(10 * alpha / self.scale) - 1e-9)
-        rho = 0.3 * self.scale * 10 ** (decade if decade >= 0 else (decade - 1) / 2)
+        rho = self.scale * (10 ** (decade - 1) if decade > 0 else 0.3 * 10 ** ((decade - 1) / 2))
         if rho != self.rho:
             self.u *= self.rho / rho
             self.rho, self.admm = rho, None
@@ -258,6 +261,35 @@ class _Path:
         if self.admm is None:
             self.admm = Admm(self.columns, self.rho, self.effort.relaxation)
         return self.admm
+
+    def _unsaturated(self) -> Tensor:
+        """Images of which clearly fewer coefficients than measurements are active."""
+        return (self.theta != 0).sum(1) < self.effort.saturated * self.y.shape[1]
+
+    def _newton(self, found: Certificate) -> Certificate:
+        """Steps of the primal-dual active-set method on images that are not done, unless nearly saturated."""
+        rows = ((found.gap > self.tol) & self._unsaturated()).nonzero().flatten()
+        columns = self.columns.cpu().numpy()
+        theta, correlation = self.theta[rows].cpu().numpy(), found.correlation[rows].cpu().numpy()
+        sign = np.sign(theta)
+        going = np.arange(len(rows))
+        for _ in range(self.effort.newton_steps):
+            moved = {i: newton_step(columns, theta[i], sign[i], correlation[i], self.alpha) for i in going}
+            going = np.array([i for i in going if moved[i] is not None], dtype=np.int64)
+            if len(going) == 0:
+                break
+            theta[going] = [moved[i] for i in going]
+            here, point = rows[going], torch.from_numpy(theta[going]).to(self.theta)
+            now = certify(self.design, self.y[here], self.alpha, point)
+            better = now.gap < found.gap[here]
+            self.theta[here[better]], self.u[here[better]] = point[better], now.correlation[better] / self.rho
+            found.gap[here[better]] = now.gap[better]
+            self.spent[here] += 1
+            correlation[going] = now.correlation.cpu().numpy()
+            for i in going:
+                sign[i] = signs_after(theta[i], sign[i], correlation[i], self.alpha)
+            going = going[(now.gap > self.tol).cpu().numpy()]
+        return certify(self.design, self.y, self.alpha, self.theta)
 
     def _finish(self, row: int, gap: Tensor) -> None:
         """One image to the end with the active-set method, on the CPU; kept where it betters the gap of ADMM."""
