@@ -20,11 +20,11 @@ import torch
 from torch import Tensor
 
 EXACT = 1e-10  # relative duality gap of a solution that is left as it is,
-ROUNDING = 1e-15  # or as much as rounding makes of alpha_max, where that is more
+ROUNDING = 1e-14  # or as much as rounding makes of alpha_max, where that is more
 NARROW = 1e-6  # of alpha_max, above which a path may be followed in float32
 CROWDED, SATURATED = 0.2, 0.85  # `splitting` is faster with more than this share of columns and less of rows in support
 FEW = 8  # images, for which `splitting` does not pay
-SWEEPS = 10_000
+SWEEPS = 3_000
 LEAST = 1e-10  # of alpha_max: where a path ends that is followed to a residual
 
 
