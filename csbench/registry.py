@@ -42,6 +42,8 @@ class Entry:
         fields: hyper-parameter name to the source text of its default.
         configured: True where the name stands in the module's `configurations` and not on a class.
         module: dotted name of the module.
+        on_request: True where the class says `on_request: ClassVar[bool] = True`: a method that suites run only where
+            it is named.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Entry:
     doc: str
     fields: dict[str, str]
     configured: bool = False
+    on_request: bool = False
 
     @property
     def summary(self) -> str:
@@ -87,7 +90,8 @@ def entries(kind: Kind) -> dict[str, Entry]:
         if node.name in known - bases and not node.name.startswith("_"):
             name = _class_attribute(node, "name") or kebab(node.name)
             doc = ast.get_docstring(node) or ""
-            add(Entry(name, kind, module, path, node.name, doc, _fields(node, by_class)))
+            on_request = _class_attribute(node, "on_request") == "True"
+            add(Entry(name, kind, module, path, node.name, doc, _fields(node, by_class), on_request=on_request))
     for module, (path, tree) in modules.items():
         for name, call in _configurations(tree):
             node = by_class.get(_last_name(call.func))

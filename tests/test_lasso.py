@@ -8,7 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import Lasso, lars_path
 
-from csbench import Problem, get_method, stream
+from csbench import NotApplicable, Problem, get_method, load_suite, stream
+from csbench.measurement import Measurement
+from csbench.method import Method, Recovery
+from csbench.operators import DenseMatrix
 from csbench.solvers import lasso, splitting
 from csbench.solvers.lasso import basis_pursuit, duality_gap, lasso_path, solve_discrepancy, solve_lasso
 from csbench.transforms import DCT2
@@ -109,6 +112,12 @@ def test_degenerate_problems():
     square = torch.eye(6, dtype=torch.float64)  # every knot is a tie: y has equal entries
     soft = solve_lasso(square, torch.full((1, 6), 2.0, dtype=torch.float64), 0.5)
     torch.testing.assert_close(soft.theta, torch.full((1, 6), 1.5, dtype=torch.float64))
+
+
+def recovered(method: Method, given: Measurement) -> Recovery:
+    answer = method.recover(given, stream("x"))
+    assert isinstance(answer, Recovery)
+    return answer
 
 
 def adversarial() -> dict[str, tuple[torch.Tensor, torch.Tensor, float]]:
@@ -257,6 +266,41 @@ def test_gap_is_zero_only_at_the_minimiser():
     _, gap, residual = duality_gap(B, y, 0.1, theta + 0.01)
     assert gap.min() > 1e-4
     torch.testing.assert_close(residual, (y - (theta + 0.01) @ B.T).norm(dim=1))
+
+
+@pytest.mark.parametrize("name", ["lasso-sklearn", "lasso-cvxpy"])
+def test_peers_find_the_same_images(name):
+    given, _ = Problem("mnist", "gaussian", 60, 0.1, 0, 2).simulate()
+    ours, theirs = (recovered(get_method(n)(alpha=0.02), given) for n in ("lasso-dct", name))
+    assert theirs.diagnostics["converged"].all()
+    torch.testing.assert_close(theirs.x_hat, ours.x_hat, atol=1e-3, rtol=0)
+    torch.testing.assert_close(theirs.diagnostics["objective"], ours.diagnostics["objective"], rtol=1e-6, atol=0)
+
+
+def test_peers_run_only_where_they_are_named():
+    suite = load_suite("quick")
+    assert not {"lasso-sklearn", "lasso-cvxpy"} & set(suite.narrowed().methods)
+    assert suite.narrowed(methods=("lasso-cvxpy",)).methods == ("lasso-cvxpy",)
+    tuned = [get_method(name)().bind("mnist", "gaussian", 0.1).params() for name in ("lasso-cvxpy", "lasso-dct")]
+    assert tuned[0]["alpha"] == tuned[1]["alpha"]
+
+
+@pytest.mark.parametrize("dataset", ["mnist", "fashion-mnist"])
+def test_points_of_the_path_that_need_no_tuning(dataset):
+    given, _ = Problem(dataset, "gaussian", 100, 0.1, 0, 5).simulate()
+    stopped = recovered(get_method("lasso-dct-discrepancy")(), given)
+    assert stopped.diagnostics["converged"].all()
+    torch.testing.assert_close(stopped.diagnostics["residual"], torch.full((5,), 0.1, dtype=torch.float64))
+    pursued = recovered(get_method("basis-pursuit-dct")(), given)
+    assert pursued.diagnostics["converged"].all()
+    assert pursued.diagnostics["residual"].max() < 1e-9
+
+
+def test_faces_are_too_large_for_a_path():
+    n = 3 * 40 * 40
+    given = Measurement(DenseMatrix(torch.zeros(2, n)), torch.zeros(1, 2), 0.1, (3, 40, 40))
+    with pytest.raises(NotApplicable, match="at most 4096 pixels"):
+        get_method("basis-pursuit-dct")().recover(given, stream("x"))
 
 
 def test_penalty_rules():

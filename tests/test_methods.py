@@ -13,7 +13,7 @@ from csbench.operators import DenseMatrix
 from csbench.priors.generator import load_prior
 from csbench.registry import entries
 
-METHODS = list(entries("methods"))
+METHODS = [name for name, entry in entries("methods").items() if not entry.on_request]
 SHORT = {"restarts": 2, "steps": 80, "learning_rate": 0.1}
 FAST = {name: SHORT for name in ("csgm-vae", "csgm-conv-vae", "csgm-dcgan", "csgm-dcgan-paper", "csgm-wgan")}
 UNTRAINED: set[tuple[str, str]] = set()

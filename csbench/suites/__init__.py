@@ -29,7 +29,7 @@ class Suite:
         draws: random operators per m.
         reference_m: the leaderboard says how many measurements reach the error of the best Lasso here.
         published: whether `leaderboard.md` shows the suite.
-        methods: names of the methods that take part; empty for all that are registered.
+        methods: names of the methods that take part; empty for all that are registered and not `on_request`.
         timeout: seconds that a cell may take, unless the run is given another limit; None for any.
     """
 
@@ -83,7 +83,7 @@ class Suite:
             self,
             m=tuple(sorted(set(m))) or self.m,
             draws=draws or self.draws,
-            methods=tuple(dict.fromkeys(methods)) or self.methods or tuple(known),
+            methods=tuple(dict.fromkeys(methods)) or self.methods or tuple(n for n in known if not known[n].on_request),
         )
         if images is None or images == self.images:
             return suite

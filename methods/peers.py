@@ -1,0 +1,89 @@
+"""`lasso-dct` solved by other libraries, for comparison and for trust; `pip install 'csbench[peers]'`.
+
+They take long and add nothing to a leaderboard, so a suite runs them only where they are named:
+
+    csbench run mnist-gaussian --methods lasso-dct,lasso-sklearn,lasso-cvxpy --images 5 --m 25,100
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
+
+import numpy as np
+import torch
+
+from csbench.measurement import Measurement
+from csbench.method import Method, Recovery
+from csbench.solvers.lasso import duality_gap
+from csbench.transforms import DCT2
+from csbench.tuned import lookup
+
+try:
+    import cvxpy
+    from sklearn.linear_model import Lasso
+except ImportError as error:
+    raise ImportError(f"{error}; install it with: pip install 'csbench[peers]'") from error
+
+
+@dataclass(frozen=True)
+class _Peer(Method):
+    """What both share: min 1/2 ||y - B theta||^2 + alpha ||theta||_1 with B = A Psi^T, Psi the 2-D DCT, image by image.
+
+    Attributes:
+        alpha: the penalty; None: the one that was tuned for `lasso-dct`.
+        tol: relative duality gap above which an image is flagged as not converged.
+    """
+
+    alpha: float | None = None
+    tol: float = 1e-6
+
+    def bind(self, dataset: str, operator: str, noise_norm: float) -> Self:
+        return (
+            self
+            if self.alpha is not None
+            else replace(self, alpha=lookup("lasso-dct", dataset, operator, noise_norm) or 0.01)
+        )
+
+    @abstractmethod
+    def fit(self, B: np.ndarray, y: np.ndarray, alpha: float) -> np.ndarray:
+        """The minimiser for one image, shape [n]."""
+
+    def recover(self, given: Measurement, rng: torch.Generator) -> Recovery:
+        psi, alpha = DCT2(given.image_shape), self.alpha or 0.01
+        B, y = psi(given.A.matrix().double()), given.y.double()
+        theta = torch.from_numpy(np.stack([self.fit(B.numpy(), row, alpha) for row in y.numpy()]))
+        objective, gap, residual = duality_gap(B, y, alpha, theta)
+        diagnostics = {"objective": objective, "duality_gap": gap, "residual": residual, "converged": gap <= self.tol}
+        return Recovery(psi.inverse(theta).clamp(0, 1).to(given.y.dtype), diagnostics)
+
+
+@dataclass(frozen=True)
+class LassoSklearn(_Peer):
+    """`lasso-dct` by the coordinate descent of scikit-learn (Tibshirani 1996; Pedregosa et al. 2011)."""
+
+    on_request: ClassVar[bool] = True
+    max_iter: int = 100_000
+
+    def fit(self, B: np.ndarray, y: np.ndarray, alpha: float) -> np.ndarray:
+        # minimises 1/(2 m) ||y - B theta||^2 + alpha' ||theta||_1 until gap <= tol ||y||^2, and the objective is smaller
+        tol = 1e-2 * self.tol * min(1.0, alpha)
+        model = Lasso(alpha=alpha / len(y), fit_intercept=False, tol=tol, max_iter=self.max_iter)
+        return model.fit(np.asfortranarray(B), y).coef_
+
+
+@dataclass(frozen=True)
+class LassoCvxpy(_Peer):
+    """`lasso-dct` by the interior-point solver CLARABEL (Tibshirani 1996; Diamond, Boyd 2016; Goulart, Chen 2024)."""
+
+    name: ClassVar[str] = "lasso-cvxpy"
+    on_request: ClassVar[bool] = True
+
+    def fit(self, B: np.ndarray, y: np.ndarray, alpha: float) -> np.ndarray:
+        theta, r = cvxpy.Variable(B.shape[1]), cvxpy.Variable(len(y))
+        objective = 0.5 * cvxpy.sum_squares(r) + alpha * cvxpy.norm1(theta)
+        problem = cvxpy.Problem(cvxpy.Minimize(objective), [r == B @ theta - y])
+        problem.solve(solver=cvxpy.CLARABEL, tol_gap_abs=1e-12, tol_gap_rel=1e-9, tol_feas=1e-10)
+        assert theta.value is not None
+        return theta.value
