@@ -24,14 +24,15 @@ def fingerprint(method: Method) -> str:
     digest = hashlib.sha256()
     cls = type(method)
     digest.update(json.dumps([cls.__module__, cls.__qualname__, method.params()], sort_keys=True).encode())
-    for module in sorted(_reachable(cls.__module__)):
+    for module in sorted(reachable(cls.__module__)):
         digest.update(_code_hash(module).encode())
     for path in method.data_files():
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()[:16]
 
 
-def _reachable(module: str) -> set[str]:
+def reachable(module: str) -> set[str]:
+    """A module with all modules of csbench, or of its own package, that it imports, wherever it does so."""
     root = module.split(".")[0]
     found, queue = set(), [module]
     while queue:

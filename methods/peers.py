@@ -67,7 +67,7 @@ class LassoSklearn(_Peer):
     max_iter: int = 100_000
 
     def fit(self, B: np.ndarray, y: np.ndarray, alpha: float) -> np.ndarray:
-        # minimises 1/(2 m) ||y - B theta||^2 + alpha' ||theta||_1 until gap <= tol ||y||^2, and the objective is smaller
+        # minimises 1/(2 m) ||y - B theta||^2 + alpha' ||theta||_1 until gap <= tol ||y||^2; the objective is smaller
         tol = 1e-2 * self.tol * min(1.0, alpha)
         model = Lasso(alpha=alpha / len(y), fit_intercept=False, tol=tol, max_iter=self.max_iter)
         return model.fit(np.asfortranarray(B), y).coef_

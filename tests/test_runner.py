@@ -295,7 +295,7 @@ def test_a_fingerprint_follows_relative_imports(tmp_path, monkeypatch):
     (package / "grey.py").write_text("from csbench import Method\nfrom .helper import LEVEL\nfrom . import other\n")
     (package / "other.py").write_text("import csbench.transforms\n")
     monkeypatch.syspath_prepend(tmp_path)
-    found = fingerprint._reachable("relative_plugin.grey")
+    found = fingerprint.reachable("relative_plugin.grey")
     expected = {"relative_plugin.helper", "relative_plugin.other", "csbench.transforms", "csbench.method"}
     assert expected <= found
     assert "csbench.store" not in found
