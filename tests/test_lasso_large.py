@@ -18,6 +18,7 @@ from csbench.runner import tuning
 from csbench.solvers.active_set import ActiveSet
 from csbench.solvers.admm import DEFAULT, Design, certify, lasso_path
 from csbench.solvers.lasso import duality_gap, solve_lasso
+from csbench.solvers.newton import newton_step, signs_after
 from csbench.suites import load_suite
 from csbench.transforms import DCT2, PixelBasis, Wavelet2
 
@@ -205,3 +206,29 @@ def test_tuning_takes_a_shorter_grid_and_a_looser_gap(monkeypatch):
     outcome = tuning.tune("lasso-dct", load_suite("celeba-gaussian").narrowed(m=[20]), 2)
     assert seen == [(tuning.LARGE_TOL, list(tuning.LARGE_GRID))]
     assert list(outcome.scores) == [0.001, 0.00316, 0.01, 0.0316, 0.1, 0.316, 1.0]
+
+
+def test_newtons_method_mends_a_support_that_is_nearly_right():
+    rng = stream("newton")
+    B = torch.randn(60, 200, generator=rng, dtype=torch.float64) / 60**0.5
+    y = (torch.randn(200, generator=rng, dtype=torch.float64) * (torch.rand(200, generator=rng) < 0.1)) @ B.T
+    alpha = 0.1 * (y @ B).abs().max().item()
+    exact = solve_lasso(B, y[None], alpha).theta[0].numpy()
+    columns, theta, sign = B.T.float().contiguous().numpy(), exact.copy(), np.sign(exact)
+    support, others = np.flatnonzero(exact), np.flatnonzero(exact == 0)
+    theta[support[:3]] = sign[support[:3]] = 0.0
+    theta[others[:2]], sign[others[:2]] = 0.05, 1.0
+    correlation = ((y - torch.from_numpy(theta) @ B.T) @ B).numpy()
+    for _ in range(8):
+        moved = newton_step(columns, theta, sign, correlation, alpha)
+        assert moved is not None
+        theta, correlation = moved, ((y - torch.from_numpy(moved) @ B.T) @ B).numpy()
+        sign = signs_after(theta, sign, correlation, alpha)
+    np.testing.assert_allclose(theta, exact, atol=1e-9)
+
+
+def test_newtons_method_refuses_dependent_columns():
+    columns = np.ones((5, 3), dtype=np.float32)
+    assert newton_step(columns, np.zeros(5), np.array([1.0, 1.0, 0, 0, 0]), np.ones(5), 0.1) is None
+    assert newton_step(columns, np.zeros(5), np.ones(5), np.ones(5), 0.1) is None
+    assert (newton_step(columns, np.ones(5), np.zeros(5), np.ones(5), 0.1) == 0).all()

@@ -36,7 +36,7 @@ def cpu_seconds(work: Callable, times: int = 3) -> float:
 
 
 def one_by_one(make: Callable, B: np.ndarray, y: np.ndarray) -> Fit:
-    return lambda tol: np.stack([make(tol).fit(B, row).coef_ for row in y])
+    return lambda tol: np.stack([make(tol).fit(B, row).coef_.ravel() for row in y])
 
 
 def peers(B: torch.Tensor, y: torch.Tensor, alpha: float) -> dict[str, tuple[Fit, int, list[float]]]:
@@ -48,7 +48,7 @@ def peers(B: torch.Tensor, y: torch.Tensor, alpha: float) -> dict[str, tuple[Fit
     def with_gram(make: Callable) -> Fit:
         def fit(tol: float) -> np.ndarray:
             gram = np.ascontiguousarray(design.T @ design)
-            return np.stack([make(tol, gram).fit(design, row).coef_ for row in few])
+            return np.stack([make(tol, gram).fit(design, row).coef_.ravel() for row in few])
 
         return fit
 
