@@ -14,7 +14,6 @@ BLOCK = 16  # entries whose minimum is taken together
 FAR = np.float32(1e30)  # longer than any step
 FRESH = np.float32(0.1)  # when the penalty has fallen by this, the path begins afresh at an exact solution
 CLOSE, NEAR = 1e-15, 1e-8  # residuals of solutions that are wanted, and of those from which a path begins afresh
-RIGHT, LOST = 0, 1  # outcomes of a path: followed to the end, or not
 
 # Sums may be taken in any order, so that loops run on vectors. Values are finite: FAR stands for infinity.
 FAST = {"reassoc", "contract", "nsz", "nnan", "arcp"}
@@ -236,7 +235,7 @@ def _drop(inverse, u, s, r):
 @njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
 def _follow(gram, correlation, gram64, correlation64, targets, targets64, squares, residual, rank, flat, dependent,
             theta, alphas, knots):  # fmt: skip
-    """One path, from alpha_max down; returns RIGHT or LOST."""
+    """One path, from alpha_max down; it may be given up on the way."""
     n = len(correlation)
     zero = correlation[0] * 0
     inverse = np.zeros((rank, rank), gram.dtype)  # of the Cholesky factor of the Gram matrix on the support
@@ -264,19 +263,17 @@ def _follow(gram, correlation, gram64, correlation64, targets, targets64, square
     if squares <= residual:
         for i in range(t, len(targets)):
             alphas[i] = alpha
-        return RIGHT
+        return
     while t < len(targets):
         steps += 1
-        if steps > 20 * rank + 100:
-            return LOST
+        if steps > 20 * rank + 2 * n + 100:
+            return
         if entering >= 0:
-            square = zero
-            if s < rank:
-                for k in range(s):
-                    work[k] = gram[entering, support[k]]
-                _lower_times(inverse, s, work, half)
-                square = gram[entering, entering] - dot(half, half, s)
-            if s < rank and square > dependent * gram[entering, entering]:
+            for k in range(s):
+                work[k] = gram[entering, support[k]]
+            _lower_times(inverse, s, work, half)
+            square = gram[entering, entering] - dot(half, half, s)
+            if square > dependent * gram[entering, entering]:
                 root = 1 / np.sqrt(square)
                 row = inverse[s]
                 _upper_times(inverse, s, half, row)
@@ -288,8 +285,8 @@ def _follow(gram, correlation, gram64, correlation64, targets, targets64, square
                 direction[s], value[s], support[s] = 0, 0, entering
                 s += 1
                 add(u[s - 1], row, direction, s)
-            elif s < rank and dependent > 1e-9:
-                return LOST  # too close to call in float32
+            elif dependent > 1e-9:
+                return  # too close to call in float32
             else:
                 idle[idles] = entering
                 idles += 1
@@ -307,9 +304,10 @@ def _follow(gram, correlation, gram64, correlation64, targets, targets64, square
             wait[left] = max((alpha + left_sign * c[left]) / d, zero) if d > flat else zero + FAR
         step = alpha - max(targets[t], fresh)
         entering, leaving = -1, -1
-        i = _first(wait, minima)
-        if wait[i] < step:
-            step, entering = wait[i], i
+        if s < rank:  # else y is explained, and correlations keep their share of alpha
+            i = _first(wait, minima)
+            if wait[i] < step:
+                step, entering = wait[i], i
         for k in range(s):
             if direction[k] * sign[k] < 0:
                 d = -value[k] / direction[k]
@@ -348,14 +346,8 @@ def _follow(gram, correlation, gram64, correlation64, targets, targets64, square
             b, exact = np.empty(s), np.empty(s)
             for k in range(s):
                 b[k] = correlation64[support[k]] - penalty * sign[k]
-            solve_refined(
-                block_of(gram64, support, s),
-                inverse,
-                True,
-                b,
-                CLOSE if there or stops else NEAR * penalty / start,
-                exact,
-            )
+            goal = CLOSE if there or stops else NEAR * penalty / start
+            solve_refined(block_of(gram64, support, s), inverse, True, b, goal, exact)
             combine(gram64, support, s, exact, fitted)
             for k in range(s):
                 value[k] = exact[k]
@@ -370,11 +362,10 @@ def _follow(gram, correlation, gram64, correlation64, targets, targets64, square
                 alphas[t] = penalty if stops else targets64[t]
                 knots[t] = steps
                 t += 1
-    return RIGHT
 
 
 _TYPES = (
-    "i8[::1]({0}[:,::1], {0}[:,::1], f8[:,::1], f8[:,::1], {0}[::1], f8[::1], f8[::1], f8, i8, {0}, {0}, "
+    "void({0}[:,::1], {0}[:,::1], f8[:,::1], f8[:,::1], {0}[::1], f8[::1], f8[::1], f8, i8, {0}, {0}, "
     "f8[:,:,::1], f8[:,::1], i8[:,::1])"
 )
 
@@ -395,15 +386,11 @@ def follow_paths(gram, correlation, gram64, correlation64, targets, targets64, s
         flat, dependent: what counts as zero, of a slope and of a column's squared distance from those of the support.
         theta: zeros; filled, shape [batch, targets, n].
         alphas: the penalties that the rows of theta belong to; filled, shape [batch, targets].
-        knots: zeros; how often the support changed on the way; filled, shape [batch, targets].
-
-    Returns:
-        RIGHT or LOST for each row.
+        knots: zeros; how often the support changed on the way; filled, shape [batch, targets]. Where it stays zero and
+            theta = 0 is not the minimiser, the path was given up.
     """
-    outcome = np.empty(len(correlation), np.int64)
     for row in range(len(correlation)):
-        outcome[row] = _follow(
+        _follow(
             gram, correlation[row], gram64, correlation64[row], targets, targets64, squares[row], residual, rank, flat,
             dependent, theta[row], alphas[row], knots[row],
         )  # fmt: skip
-    return outcome

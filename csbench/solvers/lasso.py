@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -48,6 +48,10 @@ class LassoSolution:
     residual: Tensor
     knots: Tensor
 
+    def to(self, device: torch.device) -> LassoSolution:
+        """The same solutions on another device."""
+        return LassoSolution(*(getattr(self, f.name).to(device) for f in fields(self)))
+
     def diagnostics(self, tol: float) -> dict[str, Tensor]:
         """As a method reports them; converged means gap <= tol."""
         return {
@@ -79,13 +83,15 @@ def lasso_path(B: Tensor, y: Tensor, alphas: list[float]) -> list[LassoSolution]
     problem = _Problem.of(B, y)
     targets = np.sort(np.asarray(alphas, dtype=np.float64))[::-1].copy()
     path = _first_try(problem, targets)
+    solutions = problem.solutions(path)
     for again in (_in_float64, _by_coordinates):
-        wrong = np.flatnonzero(problem.inexact(path).any(1))
+        wrong = np.flatnonzero(problem.inexact(solutions).any(1))
         if len(wrong) == 0:
             break
         path.improve(problem, wrong, again(problem.rows(wrong), path.rows(wrong)))
+        solutions = problem.solutions(path)
     ranks = {alpha: rank for rank, alpha in enumerate(targets.tolist())}
-    return [problem.solution(path, ranks[alpha], y.device) for alpha in map(float, alphas)]
+    return [solutions[ranks[alpha]].to(y.device) for alpha in map(float, alphas)]
 
 
 def solve_lasso(B: Tensor, y: Tensor, alpha: float) -> LassoSolution:
@@ -100,7 +106,7 @@ def solve_discrepancy(B: Tensor, y: Tensor, residual: float) -> LassoSolution:
     """
     problem = _Problem.of(B, y)
     floor = np.array([LEAST * max(np.abs(problem.correlation).max(initial=0.0), np.finfo(np.float64).tiny)])
-    return problem.solution(_homotopy(problem, floor, np.float64, residual), 0, y.device)
+    return problem.solutions(_homotopy(problem, floor, np.float64, residual))[0].to(y.device)
 
 
 def basis_pursuit(B: Tensor, y: Tensor) -> LassoSolution:
@@ -113,10 +119,14 @@ def basis_pursuit(B: Tensor, y: Tensor) -> LassoSolution:
     dual = torch.stack([_dual_of(problem, row) for row in theta]) if len(theta) else torch.zeros_like(problem.y)
     dual /= (dual @ problem.B).abs().amax(1, keepdim=True).clamp_min(1)  # feasible: ||B^T u||_inf <= 1
     objective = theta.abs().sum(1)
-    gap = (objective - (dual * problem.y).sum(1)).abs() / objective.clamp_min(torch.finfo(torch.float64).tiny)
-    residual = (problem.y - theta @ problem.B.T).norm(dim=1)
-    parts = (theta, torch.zeros_like(gap), objective, gap, residual, torch.from_numpy(path.knots[:, 0]))
-    return LassoSolution(*(part.to(y.device) for part in parts))
+    tiny = torch.finfo(torch.float64).tiny
+    gap = (objective - (dual * problem.y).sum(1)).abs() / objective.clamp_min(tiny)
+    r = problem.y - theta @ problem.B.T
+    largest = torch.from_numpy(np.abs(problem.correlation).max(1, initial=0.0)).clamp_min(tiny)
+    unexplained = (r @ problem.B).abs().amax(1) / largest  # zero where theta solves the normal equations
+    knots = torch.from_numpy(path.knots[:, 0])
+    solution = LassoSolution(theta, torch.zeros_like(gap), objective, gap.maximum(unexplained), r.norm(dim=1), knots)
+    return solution.to(y.device)
 
 
 def _dual_of(problem: _Problem, theta: Tensor) -> Tensor:
@@ -200,31 +210,35 @@ class _Problem:
     def rows(self, chosen: np.ndarray) -> _Problem:
         return _Problem(self.B, self.y[torch.from_numpy(chosen)], self.gram, self.correlation[chosen])
 
-    def solution(self, path: _Paths, point: int, device: torch.device) -> LassoSolution:
-        theta, alpha = torch.from_numpy(path.theta[:, point]), torch.from_numpy(path.alphas[:, point])
-        objective, gap, residual = duality_gap(self.B, self.y, alpha, theta)
-        knots = torch.from_numpy(path.knots[:, point])
-        return LassoSolution(*(part.to(device) for part in (theta, alpha, objective, gap, residual, knots)))
+    def solutions(self, path: _Paths) -> list[LassoSolution]:
+        """Every point with its certificate."""
+        found = []
+        for point in range(path.theta.shape[1]):
+            theta, alpha = torch.from_numpy(path.theta[:, point]), torch.from_numpy(path.alphas[:, point])
+            knots = torch.from_numpy(path.knots[:, point])
+            objective, gap, residual = duality_gap(self.B, self.y, alpha, theta)
+            found.append(LassoSolution(theta, alpha, objective, gap, residual, knots))
+        return found
 
     def gaps(self, path: _Paths) -> np.ndarray:
         """Relative duality gaps, shape [batch, points]."""
-        points = range(path.theta.shape[1])
-        return np.stack([self.solution(path, point, torch.device("cpu")).gap.numpy() for point in points], 1)
+        return np.stack([solution.gap.numpy() for solution in self.solutions(path)], 1)
 
-    def inexact(self, path: _Paths) -> np.ndarray:
-        """Which points could be better, shape [batch, points]."""
-        largest = np.abs(self.correlation).max(1, initial=0.0)[:, None]
-        return ~(self.gaps(path) <= np.maximum(EXACT, ROUNDING * largest / path.alphas))
+    def inexact(self, solutions: list[LassoSolution]) -> np.ndarray:
+        """Which could be better, shape [batch, points]."""
+        largest = torch.from_numpy(np.abs(self.correlation).max(1, initial=0.0))
+        exact = [s.gap <= (ROUNDING * largest / s.alpha).clamp_min(EXACT) for s in solutions]
+        return ~torch.stack(exact, 1).numpy()
 
 
 def _first_try(problem: _Problem, targets: np.ndarray) -> _Paths:
     largest = np.abs(problem.correlation).max(initial=0.0)
     dtype = np.float32 if targets[-1] >= NARROW * largest else np.float64
-    if len(targets) > 1 or len(problem.y) < FEW:
+    m, n = problem.B.shape
+    if len(targets) > 1 or len(problem.y) < FEW or SATURATED * m <= CROWDED * n:
         return _homotopy(problem, targets, dtype)
     first = _homotopy(problem.rows(np.arange(1)), targets, dtype)
     others = problem.rows(np.arange(1, len(problem.y)))
-    m, n = problem.B.shape
     crowded = CROWDED * n < np.count_nonzero(first.theta) < SATURATED * m
     rest = _split(others, targets) if crowded else _homotopy(others, targets, dtype)
     return _Paths(*(np.concatenate([getattr(p, name) for p in (first, rest)]) for name in ("theta", "alphas", "knots")))
@@ -272,7 +286,7 @@ def _by_coordinates(problem: _Problem, path: _Paths) -> _Paths:
 
     better = _Paths(path.theta.copy(), path.alphas, np.zeros_like(path.knots))
     squares = problem.y.square().sum(1).tolist()
-    for row, point in np.argwhere(problem.inexact(path)):
+    for row, point in np.argwhere(problem.inexact(problem.solutions(path))):
         better.knots[row, point] = descend(
             problem.gram, problem.correlation[row], squares[row], path.alphas[row, point], EXACT / 10, SWEEPS,
             better.theta[row, point],
