@@ -219,7 +219,7 @@ class _Path:
             wrong = found.gap > self.tol
             if not wrong.any():
                 break
-            ready = wrong & self._unsaturated() if rounds == 1 else wrong
+            ready = wrong & self._small() if rounds == 1 else wrong
             for row in ready.nonzero().flatten().tolist():
                 self._finish(row, found.gap[row])
             found = certify(self.design, self.y, alpha, self.theta)
@@ -262,13 +262,19 @@ class _Path:
             self.admm = Admm(self.columns, self.rho, self.effort.relaxation)
         return self.admm
 
-    def _unsaturated(self) -> Tensor:
-        """Images of which clearly fewer coefficients than measurements are active."""
-        return (self.theta != 0).sum(1) < self.effort.saturated * self.y.shape[1]
+    def _small(self) -> Tensor:
+        """Images whose support allows an exact method early: clearly smaller than m, and cheap.
+
+        Cheap: a Newton step, which is mostly a Gram matrix of the support, costs less than a round of ADMM.
+        """
+        n, m = self.columns.shape
+        support = (self.theta != 0).sum(1).double()
+        cheap = support.square() * (m + support / 3) < self.effort.iterations * (4 * n * m + 2 * m**2)
+        return cheap & (support < self.effort.saturated * m)
 
     def _newton(self, found: Certificate) -> Certificate:
-        """Steps of the primal-dual active-set method on images that are not done, unless nearly saturated."""
-        rows = ((found.gap > self.tol) & self._unsaturated()).nonzero().flatten()
+        """Steps of the primal-dual active-set method on images that are not done and have a small support."""
+        rows = ((found.gap > self.tol) & self._small()).nonzero().flatten()
         columns = self.columns.cpu().numpy()
         theta, correlation = self.theta[rows].cpu().numpy(), found.correlation[rows].cpu().numpy()
         sign = np.sign(theta)
