@@ -48,6 +48,9 @@ def _source(module: str) -> Path | None:
     loaded = sys.modules.get(module)
     origin = getattr(loaded, "__file__", None)
     if origin is None:
+        parent = module.rpartition(".")[0]
+        if parent and (within := _source(parent)) is not None and within.name != "__init__.py":
+            return None  # a name in a module; find_spec would import the module to learn so
         try:
             spec = importlib.util.find_spec(module)
         except (ImportError, ValueError):

@@ -19,7 +19,6 @@ from rich.table import Table
 from csbench.errors import MissingWeights
 from csbench.files import write_atomically
 from csbench.progress import progress_bar
-from csbench.report.curves import plot
 from csbench.report.leaderboard import render_suite, terminal_table
 from csbench.report.standings import Standings, standings
 from csbench.runner import provenance
@@ -202,6 +201,8 @@ def _report(table: Standings, results: Path) -> list[Path]:
     write_atomically(page, text)
     if not any(len(row.errors) > 1 for row in table.rows):
         return [page]
+    from csbench.report.curves import plot  # imports matplotlib, which takes half a second
+
     plot(table, curve)
     return [page, curve]
 
