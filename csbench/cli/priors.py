@@ -14,7 +14,11 @@ from csbench.errors import UsageError
 @app.command()
 def train(
     prior: Annotated[
-        str, typer.Argument(help="vae, conv-vae, dcgan, wgan, random-relu, pca, mean, or the classifier that judges.")
+        str,
+        typer.Argument(
+            help="vae, conv-vae, dcgan, wgan, random-relu, pca, mean, or the classifier that judges; and, from lossy "
+            "measurements alone: ambient, or its baselines ignore and unmeasure."
+        ),
     ],
     dataset: Annotated[str, typer.Option(help="Name of a dataset.")] = "mnist",
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
@@ -22,6 +26,12 @@ def train(
     minutes: Annotated[float | None, typer.Option(help="Stop after this time; --resume goes on.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Of a VAE, instead of the recipe's.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Of a GAN, instead of the recipe's.")] = None,
+    measurement: Annotated[
+        str | None,
+        typer.Option(help="What ambient, ignore and unmeasure learn from: block-pixels:p=0.95, block-patch:k=14, ..."),
+    ] = None,
+    gan: Annotated[str, typer.Option(help="Of ambient, ignore and unmeasure: sngan or wgan-gp.")] = "sngan",
+    seed: Annotated[int, typer.Option(min=0, help="Of networks and measurements.")] = 0,
     bf16: Annotated[
         bool | None, typer.Option(help="Convolutions in bfloat16; default: where the processor is fast at it.")
     ] = None,
@@ -30,6 +40,8 @@ def train(
     """Train a prior; writes weights and their card, and a grid of samples as it goes.
 
     Example: csbench train dcgan --dataset mnist --minutes 10
+
+    Example: csbench train ambient --measurement block-pixels:p=0.95 --dataset mnist
     """
     import torch
 
@@ -41,8 +53,12 @@ def train(
 
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise UsageError("--device cuda: torch sees no GPU; use --device cpu")
+    if gan not in ("sngan", "wgan-gp"):
+        raise UsageError(f"--gan must be sngan or wgan-gp, got {gan!r}")
     folder = output or checkpoint.weights_folders()[0]
-    job = TrainingJob(prior, get_dataset(dataset), folder, device, epochs, steps, minutes, resume, bf16)
+    job = TrainingJob(
+        prior, get_dataset(dataset), folder, device, epochs, steps, minutes, resume, bf16, measurement, gan, seed
+    )
     with progress_bar("{task.fields[note]}") as progress:
         task = progress.add_task(f"{prior} on {dataset}", total=None, note="")
         path = start(

@@ -7,13 +7,15 @@ generator's weights (Yazici et al. 2019), which is what is shipped.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -40,8 +42,9 @@ class GANRecipe:
         loss: "hinge" with a spectrally normalised critic, or "wasserstein" with a gradient penalty.
         critic_steps: of the critic for each of the generator.
         gradient_penalty: weight of (||grad critic|| - 1)^2 at points between real and generated images.
-        contrast: critics see contrast * (2 x - 1); a spectrally normalised critic cannot scale its input itself.
+        contrast: of clean images, see `CleanExamples`.
         average: decay of the moving average of the generator's weights.
+        measurement: what real and generated images are measured with before the critic sees them, for the record.
     """
 
     latent_dim: int = 100
@@ -58,6 +61,7 @@ class GANRecipe:
     contrast: float = 1.0
     average: float = 0.999
     seed: int = 0
+    measurement: str = "none"
 
     def architecture(self, image_shape: tuple[int, int, int]) -> dict[str, Any]:
         """The shipped generator, as it stands on the card."""
@@ -89,6 +93,57 @@ def wgan(image_shape: tuple[int, int, int]) -> GANRecipe:
     )
 
 
+class Examples(Protocol):
+    """Where a GAN's examples come from, and what its critic sees of a generated image.
+
+    Attributes:
+        image_shape: (c, h, w) of what is generated.
+        device: of the training.
+    """
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]: ...
+
+    @property
+    def device(self) -> torch.device: ...
+
+    def real(self, size: int, rng: torch.Generator) -> Tensor:
+        """Random real inputs of the critic, shape [size, ...]."""
+        ...
+
+    def seen(self, x: Tensor, rng: torch.Generator) -> Tensor:
+        """Inputs of the critic for generated images [batch, c, h, w] in [0, 1]."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class CleanExamples:
+    """Clean images; critics see contrast * (2 x - 1), for a spectrally normalised critic cannot scale its input itself.
+
+    Attributes:
+        pixels: uint8, shape [images, c, h, w], on the device of the training.
+        mirrored: flip half of the images left to right.
+    """
+
+    pixels: Tensor
+    mirrored: bool = False
+    contrast: float = 1.0
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        return (self.pixels.shape[1], self.pixels.shape[2], self.pixels.shape[3])
+
+    @property
+    def device(self) -> torch.device:
+        return self.pixels.device
+
+    def real(self, size: int, rng: torch.Generator) -> Tensor:
+        return self.seen(random_images(self.pixels, size, self.mirrored, rng), rng)
+
+    def seen(self, x: Tensor, rng: torch.Generator) -> Tensor:
+        return self.contrast * (2 * x - 1)
+
+
 @dataclass(frozen=True)
 class TrainedGAN:
     """The averaged generator with measured norms, its steps, and the seconds that they took over all resumed parts."""
@@ -99,20 +154,18 @@ class TrainedGAN:
 
 
 def train(
-    pixels: Tensor,
+    examples: Examples,
     recipe: GANRecipe,
     checkpoint: Path,
     *,
-    mirrored: bool = False,
     bf16: bool = False,
     resume: bool = False,
     report: Callable[[Progress, NormedGenerator], bool] = lambda progress, generator: True,
 ) -> TrainedGAN:
-    """Train on clean images; the whole state is on disk every few steps, so a killed training goes on with `resume`.
+    """Train; the whole state is on disk every few steps, so a killed training goes on with `resume`.
 
     Args:
-        pixels: uint8, shape [images, c, h, w]; training runs on their device.
-        mirrored: flip half of the images left to right.
+        examples: clean images, or measurements of them.
         bf16: convolutions and matrix products in bfloat16, weights and sums in float32.
         checkpoint: a safetensors file for the state of the training.
         report: called every few steps with the averaged generator; training stops where it returns False.
@@ -121,11 +174,11 @@ def train(
         CheckpointError: `resume`, and the checkpoint is of another recipe.
     """
     torch.manual_seed(recipe.seed)
-    device = pixels.device
-    image_shape = (pixels.shape[1], pixels.shape[2], pixels.shape[3])
-    side, channels = pyramid(image_shape, recipe.width)
+    device = examples.device
+    side, channels = pyramid(examples.image_shape, recipe.width)
     generator = channels_last(NormedGenerator(recipe.latent_dim, side, channels).to(device))
-    critic = channels_last(_critic(recipe, image_shape).to(device))
+    seen_shape = tuple(examples.real(1, torch.Generator().manual_seed(0)).shape[1:])
+    critic = channels_last(_critic(recipe, seen_shape).to(device))
     average = deepcopy(generator).requires_grad_(False)
     adam = partial(torch.optim.Adam, betas=recipe.betas)
     generator_adam = adam(generator.parameters(), recipe.learning_rate)
@@ -142,8 +195,9 @@ def train(
     def noise() -> Tensor:
         return torch.randn(recipe.batch_size, recipe.latent_dim, generator=state.rng).to(device)
 
-    def seen(x: Tensor) -> Tensor:
-        return (recipe.contrast * (2 * x - 1)).contiguous(memory_format=torch.channels_last)
+    def judge(x: Tensor) -> Tensor:
+        with autocast():
+            return critic(x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x).float()
 
     step = start
     for step in range(start + 1, recipe.steps + 1):
@@ -155,10 +209,11 @@ def train(
             optimizer.param_groups[0]["lr"] = rate * decay
         critic.requires_grad_(True)
         for _ in range(recipe.critic_steps):
-            real = seen(random_images(pixels, recipe.batch_size, mirrored, state.rng))
+            real = examples.real(recipe.batch_size, state.rng)
             with autocast():
-                fake = seen(generator(noise()))
-                on_real, on_fake = critic(torch.cat([real, fake.detach()])).float().chunk(2)
+                images = generator(noise())
+            fake = examples.seen(images, state.rng)
+            on_real, on_fake = judge(torch.cat([real, fake.detach()])).chunk(2)
             if recipe.loss == "hinge":
                 critic_loss = F.relu(1 - on_real).mean() + F.relu(1 + on_fake).mean()
             else:
@@ -168,8 +223,7 @@ def train(
             critic_loss.backward()
             critic_adam.step()
         critic.requires_grad_(False)
-        with autocast():
-            generator_loss = -critic(fake).float().mean()  # on the images of the critic's last step
+        generator_loss = -judge(fake).mean()  # on the images of the critic's last step
         generator_adam.zero_grad(set_to_none=True)
         generator_loss.backward()
         generator_adam.step()
@@ -191,17 +245,22 @@ def train(
     return TrainedGAN(average, step, seconds)
 
 
-def _critic(recipe: GANRecipe, image_shape: tuple[int, int, int]) -> nn.Sequential:
-    _, channels = pyramid(image_shape, recipe.critic_width)
+def _critic(recipe: GANRecipe, shape: tuple[int, ...]) -> nn.Sequential:
+    """Convolutions where the input is a square image whose side can be halved, [c, h, w]; else dense layers."""
+    wrap = spectral_norm if recipe.loss == "hinge" else lambda layer: layer
     activation = partial(nn.LeakyReLU, LEAK)
-    if recipe.loss == "hinge":
-        return downward(channels[::-1], image_shape[1], 1, activation, wrap=spectral_norm)
-    return downward(channels[::-1], image_shape[1], 1, activation)
+    if len(shape) == 3:
+        image_shape = (shape[0], shape[1], shape[2])
+        _, channels = pyramid(image_shape, recipe.critic_width)
+        return downward(channels[::-1], image_shape[1], 1, activation, wrap=wrap)
+    widths = (math.prod(shape), 16 * recipe.critic_width, 16 * recipe.critic_width)
+    hidden = [layer for a, b in pairwise(widths) for layer in (wrap(nn.Linear(a, b)), activation())]
+    return nn.Sequential(nn.Flatten(), *hidden, wrap(nn.Linear(widths[-1], 1)))
 
 
 def _penalty(critic: nn.Module, real: Tensor, fake: Tensor, rng: torch.Generator) -> Tensor:
-    """E (||grad critic|| - 1)^2 at random points on the segments between real and generated images."""
-    t = torch.rand(len(real), 1, 1, 1, generator=rng).to(real.device)
+    """E (||grad critic|| - 1)^2 at random points on the segments between real and generated inputs."""
+    t = torch.rand(len(real), *[1] * (real.ndim - 1), generator=rng).to(real.device)
     between = torch.lerp(real, fake, t).requires_grad_()
     (gradient,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
     return (gradient.flatten(1).norm(dim=1) - 1).square().mean()

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ from csbench import __version__
 from csbench.dataset import Dataset, Images
 from csbench.errors import UsageError
 from csbench.pictures import tile, write_png
-from csbench.priors import checkpoint, classifier, gan, pca, vae
+from csbench.priors import ambient, checkpoint, classifier, gan, pca, processes, vae
 from csbench.priors.generator import ReLUGenerator
 from csbench.priors.precision import fast_bf16
 from csbench.priors.project import distances
@@ -33,6 +33,9 @@ class TrainingJob:
 
     Attributes:
         epochs, steps: instead of the recipe's; VAEs count epochs and GANs count steps.
+        measurement: what `csbench.priors.processes.parse` reads; for families that learn from measurements.
+        gan: "sngan", spectral normalisation and the hinge loss, or "wgan-gp"; for those families.
+        seed: of the networks, and of theta where there is a measurement.
         minutes: stop when this time runs out; `resume` goes on from there.
         bf16: networks of convolutions in bfloat16; None: where the processor is fast at it.
     """
@@ -46,10 +49,15 @@ class TrainingJob:
     minutes: float | None = None
     resume: bool = False
     bf16: bool | None = None
+    measurement: str | None = None
+    gan: Literal["sngan", "wgan-gp"] = "sngan"
+    seed: int = 0
 
     @property
     def name(self) -> str:
-        return f"{self.family}-{self.dataset.name}"
+        process = [processes.parse(self.measurement).slug] if self.measurement else []
+        variant = [*(["wgan"] if self.gan == "wgan-gp" else []), *([f"seed{self.seed}"] if self.seed else [])]
+        return "-".join([self.family, *process, *variant, self.dataset.name])
 
     @property
     def state(self) -> Path:
@@ -62,7 +70,10 @@ class TrainingJob:
 
     def command(self) -> str:
         """What makes these weights again on one machine."""
-        options = [f"--{name} {value}" for name in ("epochs", "steps") if (value := getattr(self, name))]
+        names = ("measurement", "epochs", "steps", "seed")
+        options = [f"--{name} {value}" for name in names if (value := getattr(self, name))]
+        if self.gan != "sngan":
+            options.append(f"--gan {self.gan}")
         return " ".join(["csbench train", self.family, "--dataset", self.dataset.name, *options])
 
 
@@ -78,18 +89,29 @@ def train(job: TrainingJob, report: Report = lambda progress: None) -> Path | No
     """
     if job.family not in FAMILIES:
         raise UsageError(f"no prior is called {job.family!r}; there is {', '.join(FAMILIES)}")
-    images = job.dataset.training_images()
+    learned_from_measurements = job.family in get_args(ambient.Use)
+    if learned_from_measurements != (job.measurement is not None):
+        raise UsageError(
+            f"{job.family} learns from measurements; say which, `--measurement block-pixels:p=0.95` for instance"
+            if learned_from_measurements
+            else f"{job.family} is trained on clean images; only {', '.join(get_args(ambient.Use))} take --measurement"
+        )
     card = {
         "family": job.family,
         "dataset": job.dataset.name,
-        "split": f"all {len(images)} training images",
         "measurements": "none: trained on clean images",
         "licence": _licence(job.dataset),
         "hardware": checkpoint.hardware(torch.device(job.device)),
         "versions": {"csbench": __version__, "torch": torch.__version__},
         "command": job.command(),
     }
-    return FAMILIES[job.family](job, images, card, report)
+    return FAMILIES[job.family](job, card, report)
+
+
+def _clean_images(job: TrainingJob, card: Card) -> Images:
+    images = job.dataset.training_images()
+    card["split"] = f"all {len(images)} training images"
+    return images
 
 
 def _licence(dataset: Dataset) -> str:
@@ -98,14 +120,15 @@ def _licence(dataset: Dataset) -> str:
     return f"weights: MIT; training images: {dataset.licence}"
 
 
-def _fit_mean(job: TrainingJob, images: Images, card: Card, report: Report) -> Path:
-    mean = images.signals().double().mean(0)
+def _fit_mean(job: TrainingJob, card: Card, report: Report) -> Path:
+    mean = _clean_images(job, card).signals().double().mean(0)
     validation = job.dataset.images("validation").signals(torch.float64)
     card |= {"quality": {"validation_mse": round((validation - mean).square().mean().item(), 6)}}
     return checkpoint.save(job.folder, job.name, {"mean": mean.float()}, card)
 
 
-def _fit_pca(job: TrainingJob, images: Images, card: Card, report: Report) -> Path:
+def _fit_pca(job: TrainingJob, card: Card, report: Report) -> Path:
+    images = _clean_images(job, card)
     k = min(PCA_COMPONENTS, job.dataset.n)
     if job.dataset.mirrored:
         prior = pca.fit_mirrored(images.signals().reshape(-1, *job.dataset.image_shape), k)
@@ -123,7 +146,7 @@ def _fit_pca(job: TrainingJob, images: Images, card: Card, report: Report) -> Pa
     return checkpoint.save(job.folder, job.name, tensors, card)
 
 
-def _draw_relu(job: TrainingJob, images: Images, card: Card, report: Report) -> Path:
+def _draw_relu(job: TrainingJob, card: Card, report: Report) -> Path:
     architecture = {"latent_dim": 20, "hidden": [100, 400], "n": job.dataset.n}
     generator = ReLUGenerator.random(**architecture, rng=stream("random-relu", job.dataset.n))
     card |= {
@@ -136,11 +159,12 @@ def _draw_relu(job: TrainingJob, images: Images, card: Card, report: Report) -> 
     return checkpoint.save(job.folder, job.name, generator.state_dict(), card)
 
 
-def _train_vae(job: TrainingJob, images: Images, card: Card, report: Report) -> Path | None:
+def _train_vae(job: TrainingJob, card: Card, report: Report) -> Path | None:
     recipe = vae.conv_vae(job.dataset.image_shape) if job.family == "conv-vae" else vae.VAERecipe()
     if job.epochs:
         recipe = replace(recipe, epochs=job.epochs)
     watch = _Watch(job, report)
+    images = _clean_images(job, card)
     trained = vae.train(
         torch.tensor(images.pixels, device=job.device),
         recipe,
@@ -159,17 +183,45 @@ def _train_vae(job: TrainingJob, images: Images, card: Card, report: Report) -> 
     return _finish(job, recipe, card, model.generator(), architecture, steps, trained.seconds, quality)
 
 
-def _train_gan(job: TrainingJob, images: Images, card: Card, report: Report) -> Path | None:
+def _train_gan(job: TrainingJob, card: Card, report: Report) -> Path | None:
     make = gan.dcgan if job.family == "dcgan" else gan.wgan
-    recipe = make(job.dataset.image_shape)
+    recipe = replace(make(job.dataset.image_shape), seed=job.seed)
+    pixels = torch.tensor(_clean_images(job, card).pixels, device=job.device)
+    examples = gan.CleanExamples(pixels, job.dataset.mirrored, recipe.contrast)
+    return _finish_gan(job, examples, recipe, card, report)
+
+
+def _train_on_measurements(job: TrainingJob, card: Card, report: Report) -> Path | None:
+    """AmbientGAN, or one of its baselines. Clean images end in `ambient.simulate`; the GAN gets what comes out."""
+    process = processes.parse(job.measurement or "")
+    use: ambient.Use = job.family  # type: ignore[assignment]
+    data = ambient.simulate(
+        job.dataset,
+        process,
+        job.seed,
+        restored=use == "unmeasure",
+        report=lambda done, total: report(Progress(done, total, f"measuring images: {process.spec}")),
+    )
+    examples = ambient.MeasuredExamples.of(data, use, job.device)
+    make = gan.dcgan if job.gan == "sngan" else gan.wgan
+    recipe = replace(make(job.dataset.image_shape), seed=job.seed, measurement=process.spec)
+    card |= {
+        "split": f"measurements of all {len(data.y)} training images",
+        "measurements": f"{process.spec}, one draw for each training image",
+    }
+    return _finish_gan(job, examples, recipe, card, report)
+
+
+def _finish_gan(
+    job: TrainingJob, examples: gan.Examples, recipe: gan.GANRecipe, card: Card, report: Report
+) -> Path | None:
     if job.steps:
         recipe = replace(recipe, steps=job.steps)
     watch = _Watch(job, report)
     trained = gan.train(
-        torch.tensor(images.pixels, device=job.device),
+        examples,
         recipe,
         job.state,
-        mirrored=job.dataset.mirrored,
         bf16=job.in_bf16,
         resume=job.resume,
         report=lambda progress, generate: watch.with_samples(progress, generate, recipe.latent_dim),
@@ -184,7 +236,8 @@ def _train_gan(job: TrainingJob, images: Images, card: Card, report: Report) -> 
     return _finish(job, recipe, card, generator, architecture, trained.steps, trained.seconds, quality)
 
 
-def _train_classifier(job: TrainingJob, images: Images, card: Card, report: Report) -> Path | None:
+def _train_classifier(job: TrainingJob, card: Card, report: Report) -> Path | None:
+    images = _clean_images(job, card)
     if images.labels.min() < 0:
         raise UsageError(f"{job.dataset.name} has no labels to train a classifier on")
     recipe = classifier.ClassifierRecipe()
@@ -261,11 +314,12 @@ class _Watch:
         return self(progress)
 
 
-FAMILIES: dict[str, Callable[[TrainingJob, Images, Card, Report], Path | None]] = {
+FAMILIES: dict[str, Callable[[TrainingJob, Card, Report], Path | None]] = {
     "vae": _train_vae,
     "conv-vae": _train_vae,
     "dcgan": _train_gan,
     "wgan": _train_gan,
+    **dict.fromkeys(get_args(ambient.Use), _train_on_measurements),
     "random-relu": _draw_relu,
     "pca": _fit_pca,
     "mean": _fit_mean,
