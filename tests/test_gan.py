@@ -65,7 +65,7 @@ def test_random_relu_networks_keep_the_norm():
 def test_training_moves_samples_towards_the_data(tmp_path, digits, loss):
     options = {"critic_steps": 2, "gradient_penalty": 10.0} if loss == "wasserstein" else {"contrast": 2.0}
     recipe = gan.GANRecipe(**SMALL, **options, loss=loss, steps=60, learning_rate=2e-3, average=0.9)
-    trained = gan.train(digits, recipe, tmp_path / "state")
+    trained = gan.train(gan.CleanExamples(digits, contrast=2.0), recipe, tmp_path / "state")
     assert trained.steps == 60
     with torch.no_grad():
         samples = trained.generator(torch.randn(200, 8))
@@ -78,14 +78,14 @@ def test_training_moves_samples_towards_the_data(tmp_path, digits, loss):
 def test_a_stopped_training_goes_on_as_if_nothing_had_happened(tmp_path, digits, monkeypatch):
     monkeypatch.setattr(gan, "REPORT_EVERY", 3)
     recipe = gan.GANRecipe(**SMALL, steps=6)
-    stopped = gan.train(digits, recipe, tmp_path / "a", report=lambda p, _: p.done < 3)
+    stopped = gan.train(gan.CleanExamples(digits, contrast=2.0), recipe, tmp_path / "a", report=lambda p, _: p.done < 3)
     assert stopped.steps == 3
-    resumed = gan.train(digits, recipe, tmp_path / "a", resume=True)
-    straight = gan.train(digits, recipe, tmp_path / "b")
+    resumed = gan.train(gan.CleanExamples(digits, contrast=2.0), recipe, tmp_path / "a", resume=True)
+    straight = gan.train(gan.CleanExamples(digits, contrast=2.0), recipe, tmp_path / "b")
     for a, b in zip(resumed.generator.parameters(), straight.generator.parameters(), strict=True):
         torch.testing.assert_close(a, b)
     with pytest.raises(CheckpointError, match="without --resume"):
-        gan.train(digits, gan.GANRecipe(**SMALL, steps=7), tmp_path / "a", resume=True)
+        gan.train(gan.CleanExamples(digits), gan.GANRecipe(**SMALL, steps=7), tmp_path / "a", resume=True)
 
 
 def test_the_gradient_penalty_of_a_linear_critic_is_known():

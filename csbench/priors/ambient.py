@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from csbench.dataset import Dataset
+from csbench.errors import UsageError
 from csbench.priors.processes import MeasurementProcess, Shape
 from csbench.priors.unmeasure import restore
 from csbench.seeding import stream
@@ -23,52 +24,45 @@ BATCH = 50  # images that are measured at a time; a batch of Gaussian matrices t
 Use = Literal["ambient", "ignore", "unmeasure"]
 
 
-@dataclass(frozen=True, eq=False)
-class MeasuredData:
-    """Measurements of a training set, as if they were all that existed: one theta for each image, drawn once.
-
-    Attributes:
-        y: what a critic sees of each image, float32, [images, ...].
-        restored: an estimate of each image from y and theta, [images, c, h, w]; None unless asked for.
-        image_shape: (c, h, w) of the images that were measured.
-    """
-
-    process: MeasurementProcess
-    y: Tensor
-    restored: Tensor | None
-    image_shape: Shape
-
-
 def simulate(
     dataset: Dataset,
     process: MeasurementProcess,
+    use: Use,
     seed: int = 0,
-    *,
-    restored: bool = False,
     report: Callable[[int, int], None] = lambda done, total: None,
-) -> MeasuredData:
-    """Measure every training image of a dataset once.
+) -> Tensor:
+    """Measure every training image of a dataset once, as if these measurements were all that existed.
 
     Args:
         seed: of theta, beside the names of dataset and process.
-        restored: also restore the images, for the baseline `unmeasure`.
         report: called with the images done and in all.
 
+    Returns:
+        float32, [images, ...]: the process's view for `ambient`, y for `ignore`, restored images for `unmeasure`.
+
     Raises:
-        UsageError: the process does not fit the images, or no restoration is known for it.
+        UsageError: the process does not fit the images or the use.
     """
-    pixels = torch.tensor(dataset.training_images().pixels)
     shape = dataset.image_shape
     rng = stream("measured", dataset.name, process.spec, seed)
-    seen, estimates = [], []
+    measured = []
+    pixels = torch.tensor(dataset.training_images().pixels)
     for part in pixels.split(BATCH):
         theta = process.draw(len(part), shape, rng)
         y = process.measure(part.float() / 255, theta)
-        seen.append(process.view(y, theta, shape))
-        if restored:
-            estimates.append(restore(process, y, theta))
-        report(BATCH * len(seen), len(pixels))
-    return MeasuredData(process, torch.cat(seen), torch.cat(estimates) if restored else None, shape)
+        if use == "ignore" and y.shape[1:] != shape:
+            raise UsageError(
+                f"ignore takes measurements for images, and those of {process.name} have the shape {tuple(y.shape[1:])}"
+            )
+        match use:
+            case "ambient":
+                measured.append(process.view(y, theta, shape))
+            case "ignore":
+                measured.append(y)
+            case "unmeasure":
+                measured.append(restore(process, y, theta))
+        report(min(BATCH * len(measured), len(pixels)), len(pixels))
+    return torch.cat(measured)
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,19 +87,12 @@ class MeasuredExamples:
     image_shape: Shape
 
     @classmethod
-    def of(cls, data: MeasuredData, use: Use, device: str = "cpu") -> MeasuredExamples:
-        """The examples for AmbientGAN or a baseline.
-
-        Raises:
-            UsageError: measurements are no images of the size that the generator makes.
-        """
-        real = data.y
-        if use == "unmeasure":
-            assert data.restored is not None
-            real = data.restored
-        scale = 1 / real.square().mean().sqrt().item()
-        process = data.process if use == "ambient" else None
-        return cls((scale * real).to(device), scale, process, data.image_shape)
+    def of(
+        cls, measured: Tensor, process: MeasurementProcess, use: Use, image_shape: Shape, device: str = "cpu"
+    ) -> MeasuredExamples:
+        """The examples for AmbientGAN or a baseline, from what `simulate` returns."""
+        scale = 1 / measured.square().mean().sqrt().item()
+        return cls((scale * measured).to(device), scale, process if use == "ambient" else None, image_shape)
 
     @property
     def device(self) -> torch.device:

@@ -160,6 +160,32 @@ def inception_score(probabilities: Tensor) -> tuple[float, float]:
     return float(np.mean(scores)), float(np.std(scores))
 
 
+def inception_score_error(probabilities: Tensor, rng: torch.Generator, resamples: int = 1000) -> float:
+    """Standard error of `inception_score` by the bootstrap over the images of each split."""
+    total = torch.zeros(resamples, dtype=probabilities.dtype)
+    for part in probabilities.chunk(SPLITS_OF_SCORE):
+        weights = _resampled(len(part), resamples, rng).to(part)
+        certainty = weights @ torch.special.xlogy(part, part).sum(1)
+        marginal = weights @ part
+        total += (certainty - torch.special.xlogy(marginal, marginal).sum(1)).exp()
+    return (total / SPLITS_OF_SCORE).std().item()
+
+
+def frechet_distance_error(a: Tensor, b: Tensor, rng: torch.Generator, resamples: int = 100) -> float:
+    """Standard error of `frechet_distance` by the bootstrap over both sets."""
+    distances = [
+        frechet_distance(*(x[torch.randint(len(x), (len(x),), generator=rng)] for x in (a, b)))
+        for _ in range(resamples)
+    ]
+    return float(np.std(distances, ddof=1))
+
+
+def _resampled(images: int, resamples: int, rng: torch.Generator) -> Tensor:
+    """How often each image is drawn, as a share: shape [resamples, images], rows sum to 1."""
+    drawn = torch.randint(images, (resamples, images), generator=rng)
+    return torch.zeros(resamples, images).scatter_add_(1, drawn, torch.full(drawn.shape, 1 / images))
+
+
 def frechet_distance(a: Tensor, b: Tensor) -> float:
     """Squared Frechet distance of Gaussians fitted to two sets of features [images, FEATURES] (Heusel et al. 2017)."""
     covariance_a, covariance_b = torch.cov(a.T), torch.cov(b.T)

@@ -106,6 +106,10 @@ class BlockPixels(MeasurementProcess):
     def measure(self, x: Tensor, theta: Tensor) -> Tensor:
         return x * theta / (1 - self.p) if self.unbiased else x * theta
 
+    def view(self, y: Tensor, theta: Tensor, shape: Shape) -> Tensor:
+        """0 where a pixel was dropped, and -1 (dark) to 1 (bright) where it was seen: both y and theta."""
+        return 2 * (y * (1 - self.p) if self.unbiased else y) - theta
+
 
 @dataclass(frozen=True)
 class ConvolveNoise(MeasurementProcess):
@@ -325,8 +329,7 @@ class FixedProcess(LinearOperator):
 
     def _adjoint(self, y: Tensor) -> Tensor:
         start = y.new_zeros(*y.shape[:-1], self.shape[1])
-        _, pullback = torch.func.vjp(self._apply, start)
-        return pullback(y)[0]
+        return torch.func.vjp(self._apply, start)[1](y)[0]
 
 
 PROCESSES: dict[str, type[MeasurementProcess]] = {

@@ -8,13 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from csbench.dataset import Dataset, Split
 from csbench.errors import MissingWeights
 from csbench.files import write_atomically
 from csbench.pictures import tile, write_png
 from csbench.priors import checkpoint
-from csbench.priors.classifier import classify, frechet_distance, inception_score
+from csbench.priors.classifier import (
+    classify,
+    frechet_distance,
+    frechet_distance_error,
+    inception_score,
+    inception_score_error,
+)
 from csbench.priors.classifier import load as load_classifier
 from csbench.priors.generator import load_prior
 from csbench.priors.project import representation_errors
@@ -63,12 +70,34 @@ def sample_quality(name: str, dataset: Dataset) -> dict[str, Any]:
     z = torch.randn(SAMPLES, generator.latent_dim, generator=stream("quality", name))
     probabilities, features = classify(network, torch.cat([generator(part) for part in z.split(500)]))
     _, real_features = classify(network, dataset.held_out_images().signals())
+    return _scores(probabilities, features, real_features)
+
+
+@torch.no_grad()
+def real_quality(dataset: Dataset) -> dict[str, Any]:
+    """The same figures for as many training images: what a perfect generator would have.
+
+    Raises:
+        MissingWeights: there is no classifier.
+    """
+    network = load_classifier(f"classifier-{dataset.name}")
+    images = dataset.training_images()
+    rows = torch.randperm(len(images), generator=stream("quality", dataset.name))[:SAMPLES].numpy()
+    x = torch.from_numpy(images.pixels[rows]).float().flatten(1) / 255
+    _, real_features = classify(network, dataset.held_out_images().signals())
+    return _scores(*classify(network, x), real_features)
+
+
+def _scores(probabilities: Tensor, features: Tensor, real_features: Tensor) -> dict[str, Any]:
+    rng = stream("quality", "bootstrap")
     score, spread = inception_score(probabilities)
     return {
-        "samples": SAMPLES,
+        "samples": len(probabilities),
         "inception_score": round(score, 3),
         "inception_score_std": round(spread, 3),
+        "inception_score_error": round(inception_score_error(probabilities, rng), 4),
         "frechet_distance": round(frechet_distance(features, real_features), 3),
+        "frechet_distance_error": round(frechet_distance_error(features, real_features, rng), 3),
     }
 
 

@@ -195,18 +195,18 @@ def _train_on_measurements(job: TrainingJob, card: Card, report: Report) -> Path
     """AmbientGAN, or one of its baselines. Clean images end in `ambient.simulate`; the GAN gets what comes out."""
     process = processes.parse(job.measurement or "")
     use: ambient.Use = job.family  # type: ignore[assignment]
-    data = ambient.simulate(
+    measured = ambient.simulate(
         job.dataset,
         process,
+        use,
         job.seed,
-        restored=use == "unmeasure",
-        report=lambda done, total: report(Progress(done, total, f"measuring images: {process.spec}")),
+        lambda done, total: report(Progress(done, total, f"measuring images: {process.spec}")),
     )
-    examples = ambient.MeasuredExamples.of(data, use, job.device)
+    examples = ambient.MeasuredExamples.of(measured, process, use, job.dataset.image_shape, job.device)
     make = gan.dcgan if job.gan == "sngan" else gan.wgan
     recipe = replace(make(job.dataset.image_shape), seed=job.seed, measurement=process.spec)
     card |= {
-        "split": f"measurements of all {len(data.y)} training images",
+        "split": f"measurements of all {len(measured)} training images",
         "measurements": f"{process.spec}, one draw for each training image",
     }
     return _finish_gan(job, examples, recipe, card, report)
