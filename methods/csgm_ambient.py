@@ -2,8 +2,8 @@
 
 AmbientGAN (Bora, Price, Dimakis 2018) compares measurements of generated images with real measurements, and so no clean
 image is ever seen in training. `ignore` took the measurements for images and `unmeasure` restored each image first: the
-two baselines of that paper. The search is that of `csgm-dcgan`; its weight of ||z||^2 comes from the error of validation
-images in the range of G, as every method here is tuned on validation images.
+two baselines of that paper. The search is that of `csgm-dcgan`; its weight of ||z||^2 comes from the error of clean
+validation images in the range of G, for every method here is tuned on these.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class _FromMeasurements(CsgmDCGAN):
 
 @dataclass(frozen=True)
 class CsgmAmbient(_FromMeasurements):
-    """CSGM with a prior that AmbientGAN (Bora, Price, Dimakis 2018) learned from images with half the pixels dropped."""
+    """CSGM with a prior that AmbientGAN (Bora, Price, Dimakis 2018) learned from images with dropped pixels."""
 
     prior: str = "ambient-block-pixels-p0.5-{dataset}"
 

@@ -1,4 +1,4 @@
-"""`csbench train`, `assess` and `project`."""
+"""`csbench train`, `assess`, `samples`, `priors` and `project`."""
 
 from __future__ import annotations
 
@@ -94,6 +94,45 @@ def assess(
         print(f"wrote {grid}")
     for name, value in measure(prior, images).items():
         print(f"{name}: {value}")
+
+
+@app.command()
+def samples(
+    output: Annotated[Path, typer.Option("-o", "--output", help="A .png file.")],
+    measurement: Annotated[str, typer.Option(help="A measurement process, block-pixels:p=0.95 for instance.")],
+    dataset: Annotated[str, typer.Option(help="Name of a dataset.")] = "mnist",
+) -> None:
+    """Draw training images, what was measured of them, and samples of the priors that were learned from that.
+
+    Example: csbench samples --measurement block-pixels:p=0.95 -o samples.png
+    """
+    from csbench.priors.processes import parse
+    from csbench.priors.quality import comparison_grid
+    from csbench.registry import get_dataset
+
+    labels = comparison_grid(get_dataset(dataset), parse(measurement), output)
+    print(f"wrote {output}; rows from the top: {', '.join(labels)}")
+
+
+@app.command()
+def priors(
+    dataset: Annotated[str, typer.Option(help="Name of a dataset.")] = "mnist",
+    curve: Annotated[
+        Path | None, typer.Option(help="Also draw the score against what block-pixels dropped: a .png or .svg file.")
+    ] = None,
+) -> None:
+    """Compare trained priors: a Markdown table of inception score, Frechet distance and representation error.
+
+    Example: csbench priors --dataset mnist --curve scores.png
+    """
+    from csbench.priors import checkpoint
+    from csbench.report.priors import draw_scores, read_cards, render
+
+    cards = read_cards(checkpoint.weights_folders(), dataset)
+    print(render(cards), end="")
+    if curve is not None:
+        draw_scores(cards, curve)
+        print(f"wrote {curve}")
 
 
 @app.command()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from csbench.errors import MissingWeights
 from csbench.files import write_atomically
 from csbench.pictures import tile, write_png
 from csbench.priors import checkpoint
+from csbench.priors.ambient import Use
 from csbench.priors.classifier import (
     classify,
     frechet_distance,
@@ -24,6 +25,7 @@ from csbench.priors.classifier import (
 )
 from csbench.priors.classifier import load as load_classifier
 from csbench.priors.generator import load_prior
+from csbench.priors.processes import MeasurementProcess
 from csbench.priors.project import representation_errors
 from csbench.seeding import stream
 
@@ -35,11 +37,15 @@ def assess(name: str, dataset: Dataset) -> dict[str, Any]:
     """Measure a trained generator, and put the figures on its card.
 
     Inception score and Frechet distance of 10,000 samples, where there is a classifier of the dataset, and the
-    representation error on test images and on validation images; recovery may use only the latter.
+    representation error on test images and on validation images; recovery may use only the latter. For the classifier
+    itself, the scores of as many training images, which no generator is expected to exceed.
 
     Returns:
         the figures that are new on the card.
     """
+
+    if checkpoint.card(name).get("family") == "classifier":
+        return _onto_card(name, real_quality(dataset))
 
     def misfit(split: Split) -> float:
         return round(representation_errors(name, dataset, IMAGES, split)["mse"].to_numpy().mean().item(), 6)
@@ -51,6 +57,10 @@ def assess(name: str, dataset: Dataset) -> dict[str, Any]:
     }
     with contextlib.suppress(MissingWeights):  # nobody has trained a classifier of these images
         figures |= sample_quality(name, dataset)
+    return _onto_card(name, figures)
+
+
+def _onto_card(name: str, figures: dict[str, Any]) -> dict[str, Any]:
     path = checkpoint.weights_path(name).with_suffix(".json")
     card = checkpoint.card(name)
     card["quality"] |= figures
@@ -99,6 +109,34 @@ def _scores(probabilities: Tensor, features: Tensor, real_features: Tensor) -> d
         "frechet_distance": round(frechet_distance(features, real_features), 3),
         "frechet_distance_error": round(frechet_distance_error(features, real_features, rng), 3),
     }
+
+
+@torch.no_grad()
+def comparison_grid(dataset: Dataset, process: MeasurementProcess, path: Path, columns: int = 16) -> list[str]:
+    """One PNG: a row of training images, a row of what was measured, and two of samples for each prior there is.
+
+    Returns:
+        what the rows show, from top to bottom.
+    """
+    shape = dataset.image_shape
+    x = torch.tensor(dataset.training_images().pixels[:columns]).float() / 255
+    theta = process.draw(columns, shape, stream("samples", process.spec))
+    y = process.measure(x, theta)
+    rows, labels = [x], ["training images"]
+    shown = y if y.shape[1:] == shape else process.view(y, theta, shape)
+    if shown.shape[1:] == shape:
+        low, high = shown.amin((1, 2, 3), keepdim=True), shown.amax((1, 2, 3), keepdim=True)
+        rows.append(shown.clamp(0, 1) if shown is y else (shown - low) / (high - low))
+        labels.append("measured")
+    for use in get_args(Use):
+        with contextlib.suppress(MissingWeights):
+            name = f"{use}-{process.slug}-{dataset.name}"
+            generator = load_prior(name).generator
+            z = torch.randn(2 * columns, generator.latent_dim, generator=stream("samples", name))
+            rows.append(generator(z).reshape(-1, *shape))
+            labels += [use, use]
+    write_png(path, tile(torch.cat(rows).numpy(), columns=columns), scale=2)
+    return labels
 
 
 @torch.no_grad()
