@@ -45,24 +45,31 @@ def simulate(
     """
     shape = dataset.image_shape
     rng = stream("measured", dataset.name, process.spec, seed)
-    measured = []
     pixels = torch.tensor(dataset.training_images().pixels)
-    for part in pixels.split(BATCH):
-        theta = process.draw(len(part), shape, rng)
-        y = process.measure(part.float() / 255, theta)
-        if use == "ignore" and y.shape[1:] != shape:
-            raise UsageError(
-                f"ignore takes measurements for images, and those of {process.name} have the shape {tuple(y.shape[1:])}"
-            )
-        match use:
-            case "ambient":
-                measured.append(process.view(y, theta, shape))
-            case "ignore":
-                measured.append(y)
-            case "unmeasure":
-                measured.append(restore(process, y, theta))
-        report(min(BATCH * len(measured), len(pixels)), len(pixels))
-    return torch.cat(measured)
+    measured = torch.empty(0)
+    for start in range(0, len(pixels), BATCH):
+        x = pixels[start : start + BATCH].float() / 255
+        theta = process.draw(len(x), shape, rng)
+        part = _seen_of(process, use, process.measure(x, theta), theta, shape)
+        if start == 0:  # all at once, for small pieces that are kept among large temporaries waste memory
+            measured = part.new_empty(len(pixels), *part.shape[1:])
+        measured[start : start + BATCH] = part
+        report(min(start + BATCH, len(pixels)), len(pixels))
+    return measured
+
+
+def _seen_of(process: MeasurementProcess, use: Use, y: Tensor, theta: Tensor, shape: Shape) -> Tensor:
+    match use:
+        case "ambient":
+            return process.view(y, theta, shape)
+        case "ignore":
+            if y.shape[1:] != shape:
+                raise UsageError(
+                    f"ignore takes measurements for images, and those of {process.name} have shape {tuple(y.shape[1:])}"
+                )
+            return y
+        case "unmeasure":
+            return restore(process, y, theta)
 
 
 @dataclass(frozen=True, eq=False)

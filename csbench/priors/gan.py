@@ -43,6 +43,8 @@ class GANRecipe:
         critic_steps: of the critic for each of the generator.
         gradient_penalty: weight of (||grad critic|| - 1)^2 at points between real and generated images.
         contrast: of clean images, see `CleanExamples`.
+        critic: "convolutional", which mirrors the generator, or "dense": three layers, for inputs whose neighbouring
+            pixels are seldom there together, and for those that are no image.
         average: decay of the moving average of the generator's weights.
         measurement: what real and generated images are measured with before the critic sees them, for the record.
     """
@@ -61,6 +63,7 @@ class GANRecipe:
     contrast: float = 1.0
     average: float = 0.999
     seed: int = 0
+    critic: Literal["convolutional", "dense"] = "convolutional"
     measurement: str = "none"
 
     def architecture(self, image_shape: tuple[int, int, int]) -> dict[str, Any]:
@@ -246,10 +249,10 @@ def train(
 
 
 def _critic(recipe: GANRecipe, shape: tuple[int, ...]) -> nn.Sequential:
-    """Convolutions where the input is a square image whose side can be halved, [c, h, w]; else dense layers."""
+    """For inputs of this shape: [c, h, w] of an image, or anything."""
     wrap = spectral_norm if recipe.loss == "hinge" else lambda layer: layer
     activation = partial(nn.LeakyReLU, LEAK)
-    if len(shape) == 3:
+    if recipe.critic == "convolutional" and len(shape) == 3:
         image_shape = (shape[0], shape[1], shape[2])
         _, channels = pyramid(image_shape, recipe.critic_width)
         return downward(channels[::-1], image_shape[1], 1, activation, wrap=wrap)

@@ -32,10 +32,12 @@ class MeasurementProcess(ABC):
 
     Attributes:
         linear: whether f_theta is linear for a given theta.
+        scattered: whether neighbouring pixels are seldom seen together.
     """
 
     name: ClassVar[str]
     linear: ClassVar[bool] = True
+    scattered: ClassVar[bool] = False
 
     @abstractmethod
     def draw(self, batch: int, shape: Shape, rng: torch.Generator) -> Tensor:
@@ -95,6 +97,7 @@ class BlockPixels(MeasurementProcess):
     unbiased: bool = False
 
     name = "block-pixels"
+    scattered = True
 
     def __post_init__(self) -> None:
         _check(0 <= self.p < 1, self, "p", "a probability below 1")
@@ -105,10 +108,6 @@ class BlockPixels(MeasurementProcess):
 
     def measure(self, x: Tensor, theta: Tensor) -> Tensor:
         return x * theta / (1 - self.p) if self.unbiased else x * theta
-
-    def view(self, y: Tensor, theta: Tensor, shape: Shape) -> Tensor:
-        """0 where a pixel was dropped, and -1 (dark) to 1 (bright) where it was seen: both y and theta."""
-        return 2 * (y * (1 - self.p) if self.unbiased else y) - theta
 
 
 @dataclass(frozen=True)

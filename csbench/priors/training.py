@@ -204,7 +204,8 @@ def _train_on_measurements(job: TrainingJob, card: Card, report: Report) -> Path
     )
     examples = ambient.MeasuredExamples.of(measured, process, use, job.dataset.image_shape, job.device)
     make = gan.dcgan if job.gan == "sngan" else gan.wgan
-    recipe = replace(make(job.dataset.image_shape), seed=job.seed, measurement=process.spec)
+    critic = "dense" if use == "ambient" and process.scattered else "convolutional"
+    recipe = replace(make(job.dataset.image_shape), seed=job.seed, measurement=process.spec, critic=critic)
     card |= {
         "split": f"measurements of all {len(measured)} training images",
         "measurements": f"{process.spec}, one draw for each training image",
