@@ -100,7 +100,8 @@ def entries(kind: Kind) -> dict[str, Entry]:
                     f"{path}:{call.lineno}: configuration {name!r} is not a call of one of the {kind} here"
                 )
             fields = _fields(node, by_class) | {k.arg: ast.unparse(k.value) for k in call.keywords if k.arg}
-            add(Entry(name, kind, module, path, node.name, ast.get_docstring(node) or "", fields, configured=True))
+            doc, on_request = ast.get_docstring(node) or "", _class_attribute(node, "on_request") == "True"
+            add(Entry(name, kind, module, path, node.name, doc, fields, configured=True, on_request=on_request))
     return dict(sorted(found.items()))
 
 

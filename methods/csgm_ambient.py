@@ -35,11 +35,12 @@ class CsgmAmbient(_FromMeasurements):
     prior: str = "ambient-block-pixels-p0.5-{dataset}"
 
     name: ClassVar[str] = "csgm-ambient-block-pixels-p0.5"
+    on_request: ClassVar[bool] = True  # suites that are about priors name them all
 
 
 @dataclass(frozen=True)
 class CsgmIgnore(_FromMeasurements):
-    """CSGM with a GAN that took images with 95% of the pixels dropped for clean ones, a baseline of AmbientGAN."""
+    """CSGM with a GAN that took images with dropped pixels for clean ones, a baseline of Bora et al. 2018."""
 
     prior: str = "ignore-block-pixels-p0.95-{dataset}"
 
@@ -49,7 +50,7 @@ class CsgmIgnore(_FromMeasurements):
 
 @dataclass(frozen=True)
 class CsgmUnmeasure(_FromMeasurements):
-    """CSGM with a GAN that saw each image restored from its measurements, a baseline of AmbientGAN."""
+    """CSGM with a GAN that saw each image restored from its measurements, a baseline of Bora et al. 2018."""
 
     prior: str = "unmeasure-block-pixels-p0.95-{dataset}"
 

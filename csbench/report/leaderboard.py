@@ -66,9 +66,11 @@ def render_suite(table: Standings, digest: str | None = None) -> str:
     if digest:
         caption += f" Results {digest}."
     marks = _marks(table)
+    with_priors = any(row.learned_from for row in table.rows)
     headers = [
         "rank",
         "method",
+        *(["prior learned from"] if with_priors else []),
         "all m",
         *(f"m = {m}" for m in suite.m),
         *_needed_header(table),
@@ -79,6 +81,7 @@ def render_suite(table: Standings, digest: str | None = None) -> str:
         [
             marks[row.method],
             row.method,
+            *([row.learned_from or "-"] if with_priors else []),
             _estimate(row.score) if row.score else "-",
             *(_cell(row, m) for m in suite.m),
             *([_needed(row, table)] if table.reference_error is not None else []),

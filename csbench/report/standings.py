@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass
 
@@ -32,6 +33,7 @@ class Standing:
         score: geometric mean over m of the error, which ranks; None for a method with holes.
         errors: m to the mean squared error over images and draws; only of complete m.
         best: the m at which the method is the best or cannot be told apart from it.
+        learned_from: what the method's prior was trained on; None where it has no prior.
         needed: measurements to reach `Standings.reference_error`; infinite where it never does.
         missing: cells that have not been run.
         failed: images by status other than ok, without those that do not apply.
@@ -43,6 +45,7 @@ class Standing:
     score: Estimate | None
     errors: dict[int, Estimate]
     best: frozenset[int]
+    learned_from: str | None
     needed: Estimate | None
     cpu_seconds_per_image: float
     missing: int
@@ -141,6 +144,7 @@ def standings(frame: pd.DataFrame, suite: Suite) -> Standings:
                 score=_score(means[name], samples[name]) if name in complete else None,
                 errors=errors,
                 best=frozenset(best[name]),
+                learned_from=_learned_from(own["params"].iloc[-1], suite.dataset),
                 needed=needed(name) if name in complete else None,
                 cpu_seconds_per_image=_cpu_seconds(ok),
                 missing=len(suite.m) * suite.draws - len(set(zip(own["m"], own["draw"], strict=True))),
@@ -177,6 +181,17 @@ def saving(frame: pd.DataFrame, suite: Suite, method: str, against: str, at: int
 
     low, high = stats.censored_interval(factor(*(stats.weighted_means(weights, e) for e in (ours, theirs))))
     return float(_mean(ours)[column]), Estimate(float(factor(_mean(ours), _mean(theirs))), low, high)
+
+
+def _learned_from(params: str, dataset: str) -> str | None:
+    """Weights are called USE-MEASUREMENT-DATASET where they come from measurements, and FAMILY-DATASET elsewhere."""
+    prior = json.loads(params).get("prior")
+    if not prior:
+        return None
+    use, _, rest = str(prior).partition("-")
+    if use not in ("ambient", "ignore", "unmeasure"):
+        return "nothing" if use == "random" else "clean images"
+    return f"{rest.removesuffix(f'-{dataset}')} ({use})"
 
 
 def _cpu_seconds(rows: pd.DataFrame) -> float:
