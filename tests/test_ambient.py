@@ -211,3 +211,16 @@ def test_train_command_refuses_what_does_not_fit(csbench, tmp_path, arguments, m
     assert refused.returncode == 2
     assert message in " ".join(refused.stderr.split())
     assert not list(tmp_path.iterdir())
+
+
+def test_samples_and_priors_commands_show_what_ships(csbench, tmp_path, full_data):
+    drawn = csbench("samples", "--measurement", "convolve-noise:sigma=0.5", "-o", tmp_path / "rows.png")
+    assert drawn.returncode == 0, drawn.stderr
+    assert "rows from the top: training images, measured, ambient, ambient" in drawn.stdout
+    assert (tmp_path / "rows.png").stat().st_size > 10_000
+    shown = csbench("priors")
+    assert shown.returncode == 0, shown.stderr
+    lines = shown.stdout.splitlines()
+    assert lines[2].startswith("| real")
+    assert any("| ambient" in line and "convolve-noise:radius=1,sigma=0.5" in line for line in lines)
+    assert csbench("samples", "--measurement", "fog", "-o", tmp_path / "x.png").returncode == 2
