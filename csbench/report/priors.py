@@ -55,7 +55,9 @@ def qualities(cards: list[Card]) -> list[Quality]:
     groups: dict[tuple[str, str], list[Card]] = {}
     for card in cards:
         family = "real" if card["family"] == "classifier" else card["family"]
-        learned_from = "clean images" if card["measurements"].startswith("none") else card["measurements"].split(",")[0]
+        learned_from = (
+            "clean images" if card["measurements"].startswith("none") else card["measurements"].split(", ")[0]
+        )
         groups.setdefault((family, learned_from), []).append(card)
     found = []
     for (family, learned_from), members in groups.items():
