@@ -12,11 +12,20 @@ from csbench.method import Method, Recovery
 from csbench.operators import DenseMatrix
 from csbench.priors.generator import load_prior
 from csbench.registry import entries
+from csbench.suites import load_suite
 
-AMBIENT = [name for name, entry in entries("methods").items() if entry.module.endswith("csgm_ambient")]
-METHODS = [name for name, entry in entries("methods").items() if not entry.on_request] + AMBIENT[:1]
+FROM_MEASUREMENTS = [
+    name for name in load_suite("ambient-mnist").methods if entries("methods")[name].module.endswith("csgm_ambient")
+]
+METHODS = [
+    *(name for name, entry in entries("methods").items() if not entry.on_request),
+    "csgm-ambient-block-pixels-p0.5",
+]
 SHORT = {"restarts": 2, "steps": 80, "learning_rate": 0.1}
-FAST = {name: SHORT for name in ("csgm-vae", "csgm-conv-vae", "csgm-dcgan", "csgm-dcgan-paper", "csgm-wgan", *AMBIENT)}
+FAST = {
+    name: SHORT
+    for name in ("csgm-vae", "csgm-conv-vae", "csgm-dcgan", "csgm-dcgan-paper", "csgm-wgan", *FROM_MEASUREMENTS)
+}
 UNTRAINED: set[tuple[str, str]] = set()
 
 
@@ -49,12 +58,12 @@ def test_serves_the_datasets(name, dataset):
     assert error <= floor * (1 if name == "zeros" else 0.9)
 
 
-@pytest.mark.parametrize("name", [n for n in METHODS + AMBIENT if n.startswith(("csgm", "lasso", "pca"))])
+@pytest.mark.parametrize("name", [n for n in METHODS + FROM_MEASUREMENTS if n.startswith(("csgm", "lasso", "pca"))])
 def test_names_its_paper(name):
     assert any(year in entries("methods")[name].doc for year in ("1996", "1999", "2006", "2017", "2018"))
 
 
-@pytest.mark.parametrize("name", AMBIENT)
+@pytest.mark.parametrize("name", FROM_MEASUREMENTS)
 def test_priors_from_measurements_recover_digits(name):
     given, truth = Problem("mnist", "gaussian", 200, 0.1, 0, 3).simulate()
     x_hat = make(name).recover(given, stream("method")).x_hat
@@ -63,7 +72,7 @@ def test_priors_from_measurements_recover_digits(name):
 
 def test_a_prior_from_measurements_that_is_missing_is_named_with_its_command():
     with pytest.raises(MissingWeights, match="csbench train ambient --measurement PROCESS"):
-        get_method(AMBIENT[0])().bind("no-such-dataset", "gaussian", 0.1).data_files()
+        get_method(FROM_MEASUREMENTS[0])().bind("no-such-dataset", "gaussian", 0.1).data_files()
 
 
 def test_missing_weights_say_how_to_train():

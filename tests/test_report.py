@@ -1,4 +1,5 @@
 import itertools
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,7 +28,7 @@ def frame(**methods) -> pd.DataFrame:
         rows.append(
             {"method": name.replace("_", "-"), "m": m, "draw": draw, "image": image, "status": "ok" if ok else value,
              "mse": value if ok else np.nan, "cell_cpu_seconds": 20.0, "batch_size": 40, "fingerprint": "f",
-             "diag_converged": 1.0,
+             "diag_converged": 1.0, "params": "{}",
              "y_sha256": f"{m}-{draw}-{image}"}
         )  # fmt: skip
     return pd.DataFrame([row for row in rows if row["status"] != "absent"])
@@ -126,6 +127,23 @@ def test_measurements_needed():
     assert needed["lasso"].value == pytest.approx(100)
     assert needed["never"].value == float("inf")
     assert "> 100" in render_suite(table)
+
+
+@pytest.mark.parametrize(
+    ("prior", "shown"),
+    [
+        ("vae-mnist", "clean images"),
+        ("random-relu-mnist", "nothing"),
+        (f"ambient-block-pixels-p0.95-{SUITE.dataset}", "block-pixels-p0.95 (ambient)"),
+    ],
+)
+def test_the_board_says_what_a_prior_was_learned_from(prior, shown):
+    rows = frame(good=good, lasso=bad)
+    assert "prior learned from" not in render_suite(standings(rows, SUITE))
+    rows.loc[rows["method"] == "good", "params"] = json.dumps({"prior": prior})
+    table = standings(rows, SUITE)
+    assert {row.method: row.learned_from for row in table.rows} == {"good": shown, "lasso": None}
+    assert f"| good     | {shown}" in render_suite(table)
 
 
 def test_saving_factor():
