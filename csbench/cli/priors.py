@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -120,19 +120,41 @@ def priors(
     curve: Annotated[
         Path | None, typer.Option(help="Also draw the score against what block-pixels dropped: a .png or .svg file.")
     ] = None,
+    measured: Annotated[
+        str | None, typer.Option(help="A measurement process: also score images as measured and as restored.")
+    ] = None,
 ) -> None:
     """Compare trained priors: a Markdown table of inception score, Frechet distance and representation error.
 
-    Example: csbench priors --dataset mnist --curve scores.png
+    Example: csbench priors --dataset mnist --measured block-pixels:p=0.95
     """
+    import torch
+
     from csbench.priors import checkpoint
     from csbench.report.priors import draw_scores, read_cards, render
 
+    torch.set_num_threads(1)
     cards = read_cards(checkpoint.weights_folders(), dataset)
+    if measured is not None:
+        cards += _scores_of_measurements(dataset, measured)
     print(render(cards), end="")
     if curve is not None:
         draw_scores(cards, curve)
         print(f"wrote {curve}")
+
+
+def _scores_of_measurements(dataset: str, measurement: str) -> list[dict[str, Any]]:
+    from csbench.priors.processes import parse
+    from csbench.priors.quality import measured_quality
+    from csbench.registry import get_dataset
+
+    process, images = parse(measurement), get_dataset(dataset)
+    as_measured = measured_quality(images, process, "ignore")
+    restored = measured_quality(images, process, "unmeasure")
+    return [
+        {"family": "measured images", "measurements": process.spec, "quality": as_measured},
+        {"family": "restored images", "measurements": process.spec, "quality": restored},
+    ]
 
 
 @app.command()

@@ -15,7 +15,7 @@ from csbench.errors import MissingWeights
 from csbench.files import write_atomically
 from csbench.pictures import tile, write_png
 from csbench.priors import checkpoint
-from csbench.priors.ambient import Use
+from csbench.priors.ambient import Use, simulate
 from csbench.priors.classifier import (
     classify,
     frechet_distance,
@@ -96,6 +96,24 @@ def real_quality(dataset: Dataset) -> dict[str, Any]:
     x = torch.from_numpy(images.pixels[rows]).float().flatten(1) / 255
     _, real_features = classify(network, dataset.held_out_images().signals())
     return _scores(*classify(network, x), real_features)
+
+
+@torch.no_grad()
+def measured_quality(dataset: Dataset, process: MeasurementProcess, use: Use) -> dict[str, Any]:
+    """The same figures for measured or restored training images: those of a generator that learned them perfectly.
+
+    Args:
+        use: "ignore" for the measurements themselves, "unmeasure" for restored images.
+
+    Raises:
+        MissingWeights: there is no classifier.
+        UsageError: measurements are no images, or no restoration is known.
+    """
+    network = load_classifier(f"classifier-{dataset.name}")
+    x = simulate(dataset, process, use).flatten(1)
+    rows = torch.randperm(len(x), generator=stream("quality", dataset.name))[:SAMPLES]
+    _, real_features = classify(network, dataset.held_out_images().signals())
+    return _scores(*classify(network, x[rows]), real_features)
 
 
 def _scores(probabilities: Tensor, features: Tensor, real_features: Tensor) -> dict[str, Any]:

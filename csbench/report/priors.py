@@ -27,7 +27,7 @@ class Quality:
     """One kind of prior: the trainings that differ in the seed alone.
 
     Attributes:
-        family: "real" for images of the training set.
+        family: "real", "measured images" or "restored images" for those of the training set, or that of a generator.
         learned_from: "clean images", or the measurements.
         inception_score, frechet_distance: mean over seeds; 95% interval by the bootstrap over samples for one seed, and
             by Student's t over seeds for three or more.
