@@ -51,6 +51,9 @@ def test_cards_tell_of_quality(name):
     if card["dataset"] == "celeba":
         assert "non-commercial" in card["licence"]
         return
+    if card["family"] in ("ignore", "unmeasure"):
+        assert "inception_score" in card["quality"]  # poor, as it must be: see docs/ambient.md
+        return
     assert 0 < card["quality"]["representation_mse"] < 0.05
     assert 1 < card["quality"]["inception_score"] < 10
     assert card["quality"]["frechet_distance"] > 0
@@ -63,7 +66,7 @@ def test_generators_make_images(name):
     assert x.shape == (3, generator.n)
     assert x.min() >= 0
     assert x.max() <= 1
-    assert x.std() > 0.1
+    assert x.std() > 0.1 or name.startswith("ignore")
 
 
 def test_projection_finds_what_is_in_the_range(monkeypatch):
