@@ -204,6 +204,8 @@ def test_cards_tell_what_was_measured_and_how_to_repeat_it(tmp_path, monkeypatch
         ),
         (["ambient", "--measurement", "block-pixels:p=2"], "field p must be a probability below 1"),
         (["ambient", "--measurement", "block-patch:k=14", "--gan", "stylegan"], "--gan must be sngan or wgan-gp"),
+        (["vae", "--seed", "3"], "--seed is for GANs; the recipe of vae has a seed of its own"),
+        (["dcgan", "--gan", "wgan-gp"], "--gan is for ambient, ignore, unmeasure"),
     ],
 )
 def test_train_command_refuses_what_does_not_fit(csbench, tmp_path, arguments, message):

@@ -96,6 +96,10 @@ def train(job: TrainingJob, report: Report = lambda progress: None) -> Path | No
             if learned_from_measurements
             else f"{job.family} is trained on clean images; only {', '.join(get_args(ambient.Use))} take --measurement"
         )
+    if job.seed and not learned_from_measurements and job.family not in ("dcgan", "wgan"):
+        raise UsageError(f"--seed is for GANs; the recipe of {job.family} has a seed of its own")
+    if job.gan != "sngan" and not learned_from_measurements:
+        raise UsageError(f"--gan is for {', '.join(get_args(ambient.Use))}; {job.family} is a recipe of its own")
     card = {
         "family": job.family,
         "dataset": job.dataset.name,
