@@ -1,8 +1,9 @@
 """What a result depends on besides its coordinates, as one hash: code, parameters, weights.
 
 Code is hashed as unparsed syntax trees without docstrings, so comments and layout do not count; a file's path and age
-never do. The method's module is followed through every module of csbench, or of the plug-in's own package, that it
-imports.
+never do. The modules of the method and of the operator are followed through every module of csbench, or of the
+plug-in's own package, that they import. A package that only collects names from its modules is seen through: a name
+stands for the module that it is from, so that a new operator, say, changes nothing for those that there are.
 """
 
 from __future__ import annotations
@@ -17,14 +18,19 @@ from pathlib import Path
 
 import csbench
 from csbench.method import Method
+from csbench.registry import entries
 
 
-def fingerprint(method: Method) -> str:
-    """Hash of the method's class, parameters, code and data files."""
+def fingerprint(method: Method, operator: str) -> str:
+    """Hash of the method's class, parameters, code and data files, and of the operator's code.
+
+    Args:
+        operator: registered name; an operator's code runs within every method.
+    """
     digest = hashlib.sha256()
     cls = type(method)
     digest.update(json.dumps([cls.__module__, cls.__qualname__, method.params()], sort_keys=True).encode())
-    for module in sorted(reachable(cls.__module__)):
+    for module in sorted(reachable(cls.__module__) | reachable(entries("operators")[operator].module)):
         digest.update(_code_hash(module).encode())
     for path in method.data_files():
         digest.update(hashlib.sha256(path.read_bytes()).digest())
@@ -85,18 +91,51 @@ def _package(module: str) -> str:
 
 @lru_cache
 def _imports(module: str) -> frozenset[str]:
-    """Modules that a module imports.
-
-    `from a import b` names both a and a.b, for b may be a module; a public name of csbench itself stands for the module
-    that it is from, since csbench imports its public names lazily.
-    """
+    """Modules that a module imports."""
     found = set()
     for node in ast.walk(_tree(module)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module == "csbench":
-            found |= {csbench.HOME.get(alias.name, f"csbench.{alias.name}") for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            base = importlib.util.resolve_name("." * node.level + (node.module or ""), _package(module))
-            found |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
+            base = _base(module, node)
+            found |= {part for alias in node.names for part in _home(base, alias.name)}
     return frozenset(found)
+
+
+def _base(module: str, node: ast.ImportFrom) -> str:
+    return importlib.util.resolve_name("." * node.level + (node.module or ""), _package(module))
+
+
+def _home(package: str, name: str) -> set[str]:
+    """Modules that `from package import name` needs; name may be a module itself."""
+    if package == "csbench":  # which imports its public names lazily
+        if name not in csbench.HOME:
+            return {f"csbench.{name}"}
+        return _home(csbench.HOME[name], name)
+    collected = _collected(package)
+    if collected is None:
+        return {package, f"{package}.{name}"}
+    return _home(*collected[name]) if name in collected else {f"{package}.{name}"}
+
+
+@lru_cache
+def _collected(package: str) -> dict[str, tuple[str, str]] | None:
+    """Where the names of a package that has no code but `from ... import ...` are from; None for all other modules."""
+    path = _source(package)
+    if path is None or path.name != "__init__.py":
+        return None
+    found = {}
+    for node in _tree(package).body:
+        if isinstance(node, ast.ImportFrom):
+            found |= {alias.asname or alias.name: (_base(package, node), alias.name) for alias in node.names}
+        elif not _is_docstring(node) and not _is_all(node):
+            return None
+    return found
+
+
+def _is_docstring(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+def _is_all(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"

@@ -299,3 +299,37 @@ def test_a_fingerprint_follows_relative_imports(tmp_path, monkeypatch):
     expected = {"relative_plugin.helper", "relative_plugin.other", "csbench.transforms", "csbench.method"}
     assert expected <= found
     assert "csbench.store" not in found
+
+
+def test_a_fingerprint_sees_through_a_package_that_only_collects_names(tmp_path, monkeypatch):
+    from csbench import fingerprint
+
+    package = tmp_path / "collecting_plugin"
+    package.mkdir()
+    parts = package / "parts"
+    parts.mkdir()
+    (package / "__init__.py").write_text("")
+    (parts / "__init__.py").write_text('"""Parts."""\nfrom .one import LEVEL as HEIGHT\nfrom .two import WIDTH\n')
+    (parts / "one.py").write_text("LEVEL = 0.5\n")
+    (parts / "two.py").write_text("WIDTH = 0.5\n")
+    (package / "high.py").write_text("from collecting_plugin.parts import HEIGHT\n")
+    (package / "whole.py").write_text("import collecting_plugin.parts\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    one, two = "collecting_plugin.parts.one", "collecting_plugin.parts.two"
+    assert fingerprint.reachable("collecting_plugin.high") == {"collecting_plugin.high", one}
+    assert {"collecting_plugin.parts", one, two} <= fingerprint.reachable("collecting_plugin.whole")
+
+    monkeypatch.setattr(fingerprint, "_collected", lambda package: None)
+    fingerprint._imports.cache_clear()
+    assert two in fingerprint.reachable("collecting_plugin.high"), "else this test shows nothing"
+    fingerprint._imports.cache_clear()
+
+
+def test_a_fingerprint_covers_the_operator_that_is_used_and_no_other():
+    from csbench.fingerprint import fingerprint, reachable
+    from csbench.registry import get_method
+
+    zeros = get_method("zeros")()
+    assert fingerprint(zeros, "gaussian") == fingerprint(zeros, "rademacher"), "one module, one code"
+    assert fingerprint(zeros, "gaussian") != fingerprint(zeros, "random-pixel-mask")
+    assert not {"csbench.operators.random", "csbench.operators.selection"} & reachable("csbench.methods.lasso")

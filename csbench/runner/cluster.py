@@ -160,7 +160,9 @@ class Cluster:
                 self.client.unregister_worker_plugin(plugin.name)
 
     def _check(self, cells: list[Cell]) -> None:
-        methods = list({cell.method_name: (cell.method, cell.id.fingerprint) for cell in cells}.items())
+        methods = list(
+            {cell.method_name: (cell.method, cell.problem.operator, cell.id.fingerprint) for cell in cells}.items()
+        )
         for worker, complaint in self.everywhere(_complaint, methods).items():
             if isinstance(complaint, BaseException):
                 complaint = f"{type(complaint).__name__}: {complaint}; install there the same csbench and plug-ins"
@@ -220,7 +222,9 @@ def _run_task(task: bytes, limits: Limits, run_id: str) -> list[Finished]:
     workplace = get_worker().plugins[f"csbench-{run_id}"]
     assert isinstance(workplace, _Workplace)
     for cell in cells:
-        if made_by(cell.method) != cell.id.fingerprint:  # a worker that joined since the run began
+        if (
+            made_by(cell.method, cell.problem.operator) != cell.id.fingerprint
+        ):  # a worker that joined since the run began
             raise CsbenchError(f"Dask worker {get_worker().address}: {_other_code(cell.method_name)}")
     with contextlib.closing(run_in(workplace.pool, cells, 1, limits)) as outcomes:
         return [finished(*outcome, run_id) for outcome in outcomes]
@@ -234,14 +238,14 @@ def _machine() -> dict[str, Any]:
     }
 
 
-def _complaint(methods: list[tuple[str, tuple[Any, str]]]) -> str | None:
+def _complaint(methods: list[tuple[str, tuple[Any, str, str]]]) -> str | None:
     """On a Dask worker: why it cannot run these, or None."""
     if multiprocessing.current_process().daemon:
         return (
             f"may not start processes of its own; start it as `{MAY_HAVE_CHILDREN} dask worker ...`, or with --no-nanny"
         )
-    for name, (method, fingerprint) in methods:
-        if made_by(method) != fingerprint:
+    for name, (method, operator, fingerprint) in methods:
+        if made_by(method, operator) != fingerprint:
             return _other_code(name)
     return None
 

@@ -53,7 +53,7 @@ def make_cells(suite: Suite) -> list[Cell]:
     """All cells, problem by problem, so that a problem is simulated once for all methods."""
     served_as = get_dataset(suite.dataset).relative or suite.dataset
     methods = [(name, get_method(name)().bind(served_as, suite.operator, suite.noise_norm)) for name in suite.methods]
-    prints = {name: made_by(method) for name, method in methods}
+    prints = {name: made_by(method, suite.operator) for name, method in methods}
     cells = []
     for draw in range(suite.draws):
         for m in suite.m:
@@ -95,9 +95,9 @@ def states(cells: Iterable[Cell], stored: Iterable[tuple[CellId, str]]) -> Itera
             yield cell, "fresh" if status == "ok" else "failed"
 
 
-def made_by(method: Method) -> str:
-    """The method's fingerprint, or a word that says that nobody has trained its prior."""
+def made_by(method: Method, operator: str) -> str:
+    """The fingerprint of the method under an operator, or a word that says that nobody has trained its prior."""
     try:
-        return fingerprint(method)
+        return fingerprint(method, operator)
     except MissingWeights:
         return "no-weights"  # such cells are not applicable, until somebody trains the prior
