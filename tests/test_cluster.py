@@ -119,6 +119,27 @@ def test_a_run_survives_a_crash_and_the_loss_of_a_worker(
     assert load_results("tiny", tmp_path / "alone")[COLUMNS].equals(frame[COLUMNS])
 
 
+def test_ctrl_c_keeps_what_is_finished_and_frees_the_workers(tmp_path, tiny_suite, environment, dask, install_plugin):
+    install_plugin("cluster", PLUGIN)
+    tiny_suite.write_text(tiny_suite.read_text().replace("draws = 1", "draws = 20"))
+    dask.worker()
+    arguments = ("--methods", "steady", "--dask", dask.address)
+    process = start_run(tmp_path, environment, tiny_suite, *arguments)
+    wait_for_cells(tmp_path / "results", 2)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Go on with: csbench run" in stderr
+    finished = load_results("tiny", tmp_path / "results").groupby(["m", "draw"]).ngroups
+    assert 2 <= finished < 40
+
+    again = start_run(tmp_path, environment, tiny_suite, *arguments)  # waits in vain, should the first hold the worker
+    stdout, stderr = again.communicate(timeout=60)
+    assert again.returncode == 0, stderr
+    assert f"{40 - finished} cells run, {40 - finished} ok" in stdout
+    assert len(load_results("tiny", tmp_path / "results")) == 120
+
+
 def test_workers_with_other_code_are_refused(csbench, tmp_path, tiny_suite, dask, install_plugin):
     path = install_plugin("cluster", PLUGIN)
     theirs = tmp_path / "theirs"

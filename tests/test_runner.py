@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
@@ -266,6 +267,28 @@ def test_status_remembers_only_what_still_holds(csbench, tmp_path, tiny_suite, i
     assert states() == {"missing": 4}
     memory.write_text("{")
     assert states() == {"missing": 4}
+
+
+def test_a_run_with_nothing_to_do_imports_no_torch(tmp_path, tiny_suite, environment):
+    poison = tmp_path / "poison" / "torch"
+    poison.mkdir(parents=True)
+    (poison / "__init__.py").write_text("raise ImportError('torch is not to be imported')")
+    poisoned = environment | {"PYTHONPATH": os.pathsep.join([str(poison.parent), environment["PYTHONPATH"]])}
+
+    def run(environment: dict[str, str]) -> tuple[int, str]:
+        process = start_run(tmp_path, environment, tiny_suite, "--methods", "zeros")
+        stdout, stderr = process.communicate(timeout=60)
+        return process.returncode, stdout + stderr
+
+    assert "torch is not to be imported" in run(poisoned)[1], "else this test shows nothing"
+    code, said = run(environment)
+    assert (code, "2 cells run, 2 ok" in said) == (0, True), said
+    code, said = run(poisoned)
+    assert (code, "0 cells run" in said, "zeros" in said) == (0, True, True), said
+
+    with sqlite3.connect(tmp_path / "results" / ".journal.sqlite") as journal:
+        journal.execute("INSERT INTO cell VALUES ('key', 'print', 'tiny', 'zeros', 'ok', x'00')")
+    assert "torch is not to be imported" in run(poisoned)[1], "cells that another run has left come first"
 
 
 def test_states_tell_stale_from_missing():

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -58,16 +59,21 @@ def run(
     seconds, of_method = _timeouts(timeout)
     whole = load_suite(suite)
     part = whole.narrowed(integers("--m", m), images, draws, names(methods))
+    if unknown := of_method.keys() - set(part.methods):
+        raise UsageError(f"--timeout names {min(unknown)}, which is not among the methods of this run")
+    asked = replace(part, methods=names(methods) or whole.methods)
+    if not fresh and (counts := _all_done(asked, results)):
+        from csbench.runner.summary import report
+
+        sys.exit(report(whole, part, counts, results, as_json))
 
     from csbench.runner.command import run_suite  # imports torch, so only once the call is known to be right
     from csbench.runner.local import Limits
 
     part, broken = _loadable(part, methods)
-    if unknown := of_method.keys() - set(part.methods):
-        raise UsageError(f"--timeout names {min(unknown)}, which is not among the methods of this run")
     limits = Limits(seconds or part.timeout, of_method, memory)
     with _place(jobs, dask, dask_cluster) as place:
-        code = run_suite(whole, part, results, place, limits, fresh, as_json)
+        code = run_suite(whole, part, results, place, limits, fresh, as_json, None if broken else asked)
     sys.exit(code or bool(broken))
 
 
@@ -83,19 +89,21 @@ def status(
 
     Example: csbench status mnist-gaussian
     """
-    from csbench.runner.remembered import recall, remember, stamp
+    from csbench.runner.remembered import open_cells, recall, remember, stamp
     from csbench.suites import load_suite
 
-    part = load_suite(suite).narrowed(methods=names(methods))
-    table = recall(part, results)
+    whole = load_suite(suite)
+    asked = replace(whole, methods=names(methods) or whole.methods)
+    table = recall(asked, results)
     if table is None:
         from csbench.runner.command import suite_states  # imports torch
 
-        before = stamp(part, results)
-        usable, broken = _loadable(part, methods)
-        table, files = suite_states(usable, results)
+        before = stamp(asked, results)
+        usable, broken = _loadable(whole.narrowed(methods=names(methods)), methods)
+        found = suite_states(usable, results)
+        table = found.counts()
         if not broken:
-            remember(part, results, before, files, table)
+            remember(asked, results, before, found.data_files(), table)
     if as_json:
         print(json.dumps(table, indent=2))
     else:
@@ -103,9 +111,8 @@ def status(
         print_table(
             f"Cells of {suite}", ["method", *columns], [[n, *(str(c[k]) for k in columns)] for n, c in table.items()]
         )
-    open_cells = sum(count[state] for count in table.values() for state in ("stale", "missing", "failed"))
-    if check and open_cells:
-        raise CsbenchError(f"{open_cells} cells of {suite} are not fresh; run `csbench run {suite}`")
+    if check and (count := open_cells(table)):
+        raise CsbenchError(f"{count} cells of {suite} are not fresh; run `csbench run {suite}`")
 
 
 @app.command()
@@ -157,6 +164,18 @@ def _loadable(suite: Suite, asked_for: str | None) -> tuple[Suite, list[str]]:
     for message in broken:
         print(f"csbench: {message}", file=sys.stderr)
     return suite, broken
+
+
+def _all_done(asked: Suite, results: Path) -> dict[str, Any] | None:
+    """The states of the cells, where they are remembered and all are done and in Parquet."""
+    from csbench.runner.remembered import open_cells, recall
+    from csbench.store import Journal
+
+    counts = recall(asked, results)
+    if not counts or open_cells(counts):
+        return None
+    with Journal(results) as journal:
+        return None if any(journal.finished()) else counts
 
 
 def _place(jobs: int | None, dask: str | None, dask_cluster: Path | None) -> AbstractContextManager[Place]:

@@ -1,7 +1,8 @@
-"""The last answer of `csbench status`, which holds while nothing that it depends on has changed.
+"""The states of a suite's cells as `csbench run` or `status` last found them, which hold while nothing has changed.
 
 Telling what is stale needs every method as an object, and so the import of torch and of all that the methods use:
-seconds. This module imports none of it.
+seconds. This module imports none of it. Suites are taken as they were asked for, with `methods` empty where that means
+all of them, for to list the methods takes longer than to look here.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from csbench.files import write_atomically
 from csbench.registry import source_roots
 from csbench.suites import Suite
 
+DONE = ("fresh", "not_applicable")
 BY_CONTENT = {".py", ".json", ".toml"}  # other files are large: their size and time of change must do
 
 
@@ -36,6 +38,7 @@ def remember(suite: Suite, results: Path, before: str, files: Iterable[Path], an
 
     Args:
         before: `stamp` as it was before the answer was computed.
+        answer: method to state to number of cells.
         files: further files that the answer depends on: the methods' own data, wherever they are.
     """
     paths = sorted(map(str, files))
@@ -49,10 +52,24 @@ def remember(suite: Suite, results: Path, before: str, files: Iterable[Path], an
             write_atomically(_file(results), json.dumps(known | {suite.name: entry}).encode())
 
 
+def open_cells(answer: Mapping[str, Mapping[str, int]]) -> int:
+    """How many cells are stale, missing or failed.
+
+    Args:
+        answer: method to state to number of cells.
+    """
+    return sum(count for states in answer.values() for state, count in states.items() if state not in DONE)
+
+
 def stamp(suite: Suite, results: Path) -> str:
-    """A hash of all code, weights and tuned values, of the suite, and of its results and journal."""
-    files = [*_walked(source_roots()), *_walked([results / f"suite={suite.name}"]), *results.glob(".journal.sqlite*")]
-    return hashlib.sha256(f"{suite}{results.resolve()}{_seen(files)}".encode()).hexdigest()
+    """A hash of `code_stamp`, of the suite, and of its results and journal."""
+    files = [*(results / f"suite={suite.name}").glob("*.parquet"), *results.glob(".journal.sqlite*")]
+    return hashlib.sha256(f"{code_stamp()}{suite}{results.resolve()}{_seen(files)}".encode()).hexdigest()
+
+
+def code_stamp() -> str:
+    """A hash of all code, weights and tuned values."""
+    return _seen(_walked(source_roots()))
 
 
 def _file(results: Path) -> Path:
