@@ -88,6 +88,8 @@ def test_project_command_keeps_what_it_has(csbench, tmp_path, monkeypatch):
     assert floors.update(tmp_path, "vae-mnist", get_dataset("mnist"), 2) > 0
     assert next(tmp_path.rglob("*.parquet")).stat().st_mtime_ns == stamp
     assert first == pytest.approx(floors.update(tmp_path, "vae-mnist", get_dataset("mnist"), 3))
+    monkeypatch.setattr(project, "SEARCH", LatentSearch(0.0, 1, 50, 0.05))
+    assert floors.update(tmp_path, "vae-mnist", get_dataset("mnist"), 3) < first, "a longer search is another one"
     refused = csbench("project", "mnist-gaussian", "--methods", "lasso-dct", "--results", tmp_path)
     assert refused.returncode == 2
     assert "generator" in refused.stderr

@@ -1,4 +1,4 @@
-"""Representation errors on disk, computed once for the same weights."""
+"""Representation errors on disk, computed once for the same weights and search."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ import pandas as pd
 
 from csbench.dataset import Dataset
 from csbench.files import write_atomically
-from csbench.priors import checkpoint
-from csbench.priors.project import representation_errors
+from csbench.priors import checkpoint, project
 from csbench.store import floor_path
 
 
 def update(results: Path, name: str, dataset: Dataset, images: int) -> float:
-    """Store the errors, unless those of the same weights on at least as many images are there.
+    """Store the errors, unless those of the same weights and search on at least as many images are there.
 
     Returns:
         the mean error over the images.
@@ -23,9 +22,11 @@ def update(results: Path, name: str, dataset: Dataset, images: int) -> float:
     path = floor_path(results, name, dataset.name)
     if path.is_file():
         stored = pd.read_parquet(path)
-        if len(stored) >= images and set(stored["sha256"]) == {checkpoint.card(name)["sha256"]}:
+        wanted = (checkpoint.card(name)["sha256"], project.SEARCH.restarts, project.SEARCH.steps)
+        made_by = set(stored[["sha256", "restarts", "steps"]].itertuples(index=False, name=None))
+        if len(stored) >= images and made_by == {wanted}:
             return float(stored["mse"].to_numpy()[:images].mean())
-    errors = representation_errors(name, dataset, images)
+    errors = project.representation_errors(name, dataset, images)
     buffer = io.BytesIO()
     errors.to_parquet(buffer, index=False)
     path.parent.mkdir(parents=True, exist_ok=True)
