@@ -38,7 +38,7 @@ def simulate(
         report: called with the images done and in all.
 
     Returns:
-        float32, [images, ...]: the process's view for `ambient`, y for `ignore`, restored images for `unmeasure`.
+        float32, [images, ...]: the process's view for `ambient`, y cut to [0, 1] for `ignore`, restored images for `unmeasure`.
 
     Raises:
         UsageError: the process does not fit the images or the use.
@@ -67,7 +67,7 @@ def _seen_of(process: MeasurementProcess, use: Use, y: Tensor, theta: Tensor, sh
                 raise UsageError(
                     f"ignore takes measurements for images, and those of {process.name} have shape {tuple(y.shape[1:])}"
                 )
-            return y
+            return y.clamp(0, 1)  # as a file of images would hold them; a generator cannot leave this range
         case "unmeasure":
             return restore(process, y, theta)
 
