@@ -38,7 +38,8 @@ def simulate(
         report: called with the images done and in all.
 
     Returns:
-        float32, [images, ...]: the process's view for `ambient`, y cut to [0, 1] for `ignore`, restored images for `unmeasure`.
+        float32, [images, ...]: the view of the process for `ambient`, y cut to [0, 1] for `ignore`, and restored images
+        for `unmeasure`.
 
     Raises:
         UsageError: the process does not fit the images or the use.
