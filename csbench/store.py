@@ -67,7 +67,7 @@ SCHEMA = pa.schema(
     ]
 )
 COORDINATES = ("suite", "suite_version", "dataset", "operator", "m", "noise_norm", "draw", "method")
-ORDER = [("m", "ascending"), ("draw", "ascending"), ("image", "ascending")]
+ORDER = [("m", "ascending"), ("noise_norm", "ascending"), ("draw", "ascending"), ("image", "ascending")]
 
 
 @dataclass(frozen=True)
@@ -154,20 +154,23 @@ def _distinct(table: pa.Table, column: str) -> set:
 
 
 def _check_suite(path: Path, table: pa.Table, suite: Suite) -> None:
-    """Rows must be of the suite's version and of its problem, each image once per m and draw."""
+    """Rows must be of the suite's version and of its problem, each image once per m, noise and draw."""
     if versions := _distinct(table, "suite_version") - {suite.version}:
         raise ResultsError(
             f"{path}: rows of version {', '.join(map(str, sorted(versions)))} of suite {suite.name}, which is now at "
             f"version {suite.version}; delete the file and run the suite again"
         )
-    for column in ("dataset", "operator", "noise_norm"):
-        if others := _distinct(table, column) - {getattr(suite, column)}:
+    expected = {"dataset": [suite.dataset], "operator": [suite.operator], "noise_norm": suite.noise_norms}
+    for column, values in expected.items():
+        if others := _distinct(table, column) - set(values):
             raise ResultsError(
                 f"{path}: rows with {column} = {', '.join(map(str, sorted(others)))}, but suite {suite.name} has "
-                f"{getattr(suite, column)}; a changed suite needs a new version: raise it and delete the file"
+                f"{', '.join(map(str, values))}; a changed suite needs a new version: raise it and delete the file"
             )
-    if len(table.group_by(["m", "draw", "image"]).aggregate([])) < len(table):
-        raise ResultsError(f"{path}: an image stands there twice for one m and draw; delete the file and run again")
+    if len(table.group_by(["m", "noise_norm", "draw", "image"]).aggregate([])) < len(table):
+        raise ResultsError(
+            f"{path}: an image stands there twice for one m, noise and draw; delete the file and run again"
+        )
 
 
 def write_file(path: Path, table: pa.Table, provenance: Mapping[str, Any]) -> None:

@@ -16,7 +16,7 @@ from csbench.suites import Suite
 
 from .conftest import ROOT
 
-SUITE = Suite("toy", 1, "A toy", "mnist", "gaussian", (10, 100), 0.1, images=40, draws=2, reference_m=100)
+SUITE = Suite("toy", 1, "A toy", "mnist", "gaussian", (10, 100), (0.1,), images=40, draws=2, reference_m=100)
 
 
 def frame(**methods) -> pd.DataFrame:
@@ -28,7 +28,7 @@ def frame(**methods) -> pd.DataFrame:
         rows.append(
             {"method": name.replace("_", "-"), "m": m, "draw": draw, "image": image, "status": "ok" if ok else value,
              "mse": value if ok else np.nan, "cell_cpu_seconds": 20.0, "batch_size": 40, "fingerprint": "f",
-             "diag_converged": 1.0, "params": "{}",
+             "diag_converged": 1.0, "params": "{}", "noise_norm": 0.1,
              "y_sha256": f"{m}-{draw}-{image}"}
         )  # fmt: skip
     return pd.DataFrame([row for row in rows if row["status"] != "absent"])
@@ -181,14 +181,14 @@ def test_published_results_are_whole_and_paired():
     for name in published_suites():
         suite = load_suite(name)
         rows = load_results(name, ROOT / "results")
-        whole = suite.draws * sum(suite.images_at(m) for m in suite.m)
+        whole = suite.draws * sum(suite.images_at(level) for level in suite.levels)
         assert (rows.groupby("method").size() == whole).all(), name
         assert set(rows["status"]) <= {"ok", "not_applicable"}
-        same_y = rows.groupby(["m", "draw", "image"])["y_sha256"].nunique()
+        same_y = rows.groupby(["m", "noise_norm", "draw", "image"])["y_sha256"].nunique()
         assert (same_y == 1).all(), "every method has seen the same y"
         lasso = rows[rows["method"].str.startswith("lasso")]
         assert (lasso["diag_duality_gap"] < 1e-6).all()
-        assert (rows.groupby("method")["fingerprint"].nunique() == 1).all()
+        assert (rows.groupby(["method", "noise_norm"])["fingerprint"].nunique() == 1).all()
 
 
 def test_errors_agree_with_the_published_ones():

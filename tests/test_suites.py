@@ -1,6 +1,6 @@
 import pytest
 
-from csbench import load_suite
+from csbench import load_results, load_suite
 from csbench.errors import UnknownName, UsageError
 from csbench.suites import suite_names
 
@@ -11,7 +11,7 @@ def test_the_published_suites_are_those_of_the_paper():
     assert {"quick", "mnist-gaussian", "fashion-gaussian"} <= set(suite_names())
     suite = load_suite("mnist-gaussian")
     assert suite.m == (10, 25, 50, 75, 100, 200, 300, 400, 500, 750)
-    assert (suite.noise_norm, suite.images, suite.draws, suite.version) == (0.1, 100, 3, 1)
+    assert (suite.noise_norms[0], suite.images, suite.draws, suite.version) == (0.1, 100, 3, 1)
     assert not load_suite("quick").published
 
 
@@ -73,3 +73,43 @@ def test_costly_cells_may_have_fewer_images():
     suite = load_suite("celeba-gaussian")
     assert [suite.images_at(m) for m in (20, 2500, 5000, 10000)] == [64, 64, 16, 16]
     assert suite.narrowed(images=10).images_at(5000) == 10
+
+
+NOISY = TINY_SUITE.replace("m = [10, 25]", "m = [300]").replace("noise_norm = 0.1", "noise_norm = [0.1, 1, 10]")
+NOISY = NOISY.replace("reference_m = 25", "reference_m = 300")
+
+
+def test_a_suite_over_the_noise(csbench, tmp_path):
+    path = tmp_path / "noisy.toml"
+    path.write_text(NOISY)
+    suite = load_suite(str(path))
+    assert (suite.axis, suite.levels) == ("noise_norm", (0.1, 1.0, 10.0))
+    assert load_suite("quick").axis == "m"
+    done = csbench("run", path, "--methods", "zeros,lasso-dct,min-norm")
+    assert done.returncode == 0, done.stderr
+    assert "noise=0.1" in done.stdout
+    rows = load_results("tiny", tmp_path / "results")
+    errors = rows.groupby(["method", "noise_norm"])["mse"].mean()
+    assert errors["min-norm", 0.1] < errors["min-norm", 10.0]
+    assert (tmp_path / "results" / "suite=tiny" / "error-vs-noise.png").is_file()
+    page = (tmp_path / "results" / "suite=tiny" / "leaderboard.md").read_text()
+    assert "m = 300, 3 test images, 1 draw of A per noise norm" in page
+    assert "revisions mixed" not in page
+    assert "m for" not in page, "nothing is said about measurements"
+    refused = csbench("saving", path, "--method", "zeros", "--against", "lasso-dct", "--at", "300")
+    assert refused.returncode == 2
+    assert "over the noise at one m" in refused.stderr
+
+
+def test_a_suite_has_one_axis(tmp_path):
+    path = tmp_path / "bad.toml"
+    for old, new, message in [
+        ("m = [300]", "m = [10, 300]", "with several levels of noise a suite has one m, not 10, 300"),
+        ("[0.1, 1, 10]", "[1, 0.1]", "in increasing order, got [1, 0.1]"),
+        ("[0.1, 1, 10]", "[]", "in increasing order, got []"),
+        ("[0.1, 1, 10]", '["loud"]', "'noise_norm' must be of type float"),
+    ]:
+        path.write_text(NOISY.replace(old, new))
+        with pytest.raises(UsageError, match=r"bad\.toml") as caught:
+            load_suite(str(path))
+        assert message in str(caught.value)

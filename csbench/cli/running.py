@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 from contextlib import AbstractContextManager, nullcontext
@@ -138,15 +139,16 @@ def tune(
     definition = load_suite(suite).narrowed(m=integers("--m", m))
     options = f" --m {m} --images {images}" if m else ""
     with progress_bar() as progress:
-        for name in names(methods):
-            task = progress.add_task(f"{name} on {suite}", total=len(definition.m))
-            outcome = tune_method(name, definition, images, lambda m: progress.update(task, advance=1))  # noqa: B023
-            entry = tuned.key(name, definition.dataset, definition.operator, definition.noise_norm)
+        for name, noise in itertools.product(names(methods), definition.noise_norms):
+            task = progress.add_task(f"{name} on {suite}, noise {noise:g}", total=len(definition.m))
+            one = definition.at_noise(noise)
+            outcome = tune_method(name, one, images, lambda m: progress.update(task, advance=1))  # noqa: B023
+            entry = tuned.key(name, definition.dataset, definition.operator, noise)
             table = tuned.table()  # read anew, for another process may have written to it
             table[entry] = outcome.entry() | {"command": f"csbench tune {suite}{options}"}
             write_atomically(tuned.PATH, (json.dumps(dict(sorted(table.items())), indent=2) + "\n").encode())
             print(f"{entry}: alpha = {outcome.alpha:g}")
-            bound = get_method(name)().bind(definition.dataset, definition.operator, definition.noise_norm)
+            bound = get_method(name)().bind(definition.dataset, definition.operator, noise)
             if bound.params().get("alpha") != outcome.alpha:
                 print(
                     f"note: {name} does not use it; its `bind` must look it up (see CONTRIBUTING.md)", file=sys.stderr

@@ -1,4 +1,4 @@
-"""Error-versus-m curves for print: log error, one line per method with its interval, labelled at its end."""
+"""Error versus m, or the noise, for print: log error, one line per method with its interval, labelled at its end."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def plot(
     """Write the curves of a suite as SVG, PNG or PDF.
 
     Args:
-        methods: which, in this order; None for all that have an error at two m or more.
+        methods: which, in this order; None for all that have an error at two levels or more.
         references: published curves to draw beside them.
         floors: method to the representation error of its prior, drawn as a thin dashed line in the method's colour.
 
@@ -105,7 +105,7 @@ def plot(
         )
     if not available:
         raise UsageError(
-            f"{table.suite.name}: no method is complete at two m or more, so there is no curve to draw yet"
+            f"{table.suite.name}: no method is complete at two levels or more, so there is no curve to draw yet"
         )
     import matplotlib as mpl
     from matplotlib.figure import Figure  # not pyplot, which takes a quarter of a second to import
@@ -117,12 +117,18 @@ def plot(
         ends: list[tuple[float, str, Any]] = []
         for name in methods or sorted(available):
             errors, i = available[name].errors, styles[name]
-            m = np.array(list(errors))
+            levels = np.array(list(errors))
             colour = COLOURS[i % len(COLOURS)]
             values, lows, highs = np.maximum([(e.value, e.low, e.high) for e in errors.values()], stats.FLOOR).T
-            axes.fill_between(m, lows, highs, color=colour, alpha=0.18, lw=0)
+            axes.fill_between(levels, lows, highs, color=colour, alpha=0.18, lw=0)
             axes.plot(
-                m, values, color=colour, ls=DASHES[i % len(DASHES)], marker=MARKERS[i % len(MARKERS)], ms=3.5, lw=1.4
+                levels,
+                values,
+                color=colour,
+                ls=DASHES[i % len(DASHES)],
+                marker=MARKERS[i % len(MARKERS)],
+                ms=3.5,
+                lw=1.4,
             )
             ends.append((values[-1], name, colour))
             if name in (floors or {}):
@@ -135,11 +141,15 @@ def plot(
                 ends.append((values[-1], f"{reference.label}, published", "0.35"))
         axes.set_xscale("log")
         axes.set_yscale("log")
-        axes.set_xticks(table.suite.m, _tick_labels(table.suite.m))
+        axes.set_xticks(table.suite.levels, _tick_labels(table.suite.levels))
         axes.minorticks_off()
         axes.tick_params(axis="x", labelsize=7.5)
-        axes.set_xlim(table.suite.m[0] * 0.9, table.suite.m[-1] * 1.1)
-        axes.set_xlabel(f"number of measurements m (n = {_pixels(table)})")
+        axes.set_xlim(table.suite.levels[0] * 0.9, table.suite.levels[-1] * 1.1)
+        axes.set_xlabel(
+            f"number of measurements m (n = {_pixels(table)})"
+            if table.suite.axis == "m"
+            else f"noise norm (m = {table.suite.m[0]}, n = {_pixels(table)})"
+        )
         axes.set_ylabel("reconstruction error (MSE per pixel)")
         axes.set_title(f"{table.suite.title}; bands: 95% intervals over images", fontsize=9, loc="left")
         axes.grid(True, which="major", color="0.9", lw=0.6)
@@ -150,12 +160,12 @@ def plot(
         figure.savefig(path, dpi=160, metadata=stamp)
 
 
-def _tick_labels(m: tuple[int, ...]) -> list[str]:
-    """The m, from the right, without those that would run into the one that is there already."""
+def _tick_labels(levels: tuple[float, ...]) -> list[str]:
+    """The levels, from the right, without those that would run into the one that is there already."""
     labels, last = [], math.inf
-    for value in reversed(m):
-        near = math.log(last / value) < LABEL_WIDTH * math.log(m[-1] / m[0])
-        labels.append("" if near else str(value))
+    for value in reversed(levels):
+        near = math.log(last / value) < LABEL_WIDTH * math.log(levels[-1] / levels[0])
+        labels.append("" if near else f"{value:g}")
         last = last if near else value
     return labels[::-1]
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from csbench import stats
-from csbench.errors import ResultsError
+from csbench.errors import ResultsError, UsageError
 from csbench.suites import Suite
 
 
@@ -30,9 +30,10 @@ class Standing:
     Attributes:
         rank: 1 for the best; methods that cannot be told apart from the best of their group share its rank. None for a
             method with holes, which is never ranked by the rest of its cells.
-        score: geometric mean over m of the error, which ranks; None for a method with holes.
-        errors: m to the mean squared error over images and draws; only of complete m.
-        best: the m at which the method is the best or cannot be told apart from it.
+        score: geometric mean over the suite's levels (of m, or of the noise) of the error, which ranks; None for a
+            method with holes.
+        errors: level to the mean squared error over images and draws; only of complete levels.
+        best: the levels at which the method is the best or cannot be told apart from it.
         learned_from: what the method's prior was trained on; None where it has no prior.
         needed: measurements to reach `Standings.reference_error`; infinite where it never does.
         missing: cells that have not been run.
@@ -43,8 +44,8 @@ class Standing:
     method: str
     rank: int | None
     score: Estimate | None
-    errors: dict[int, Estimate]
-    best: frozenset[int]
+    errors: dict[float, Estimate]
+    best: frozenset[float]
     learned_from: str | None
     needed: Estimate | None
     cpu_seconds_per_image: float
@@ -61,7 +62,8 @@ class Standings:
     """All methods on one suite, best first.
 
     Attributes:
-        reference_error: the smallest error of a Lasso at `suite.reference_m`; None where no Lasso is complete.
+        reference_error: the smallest error of a Lasso at `suite.reference_m`; None where no Lasso is complete, or where
+            the suite is over the noise.
     """
 
     suite: Suite
@@ -71,29 +73,30 @@ class Standings:
 
 
 def _check_paired(frame: pd.DataFrame, suite: Suite) -> None:
-    measured = frame.drop_duplicates(["m", "draw", "image", "y_sha256"])
-    twice = measured.loc[measured.duplicated(["m", "draw", "image"])]
+    place = [suite.axis, "draw", "image"]
+    measured = frame.drop_duplicates([*place, "y_sha256"])
+    twice = measured.loc[measured.duplicated(place)]
     if len(twice):
-        m, draw, image = (twice[name].iloc[0] for name in ("m", "draw", "image"))
+        level, draw, image = (twice[name].iloc[0] for name in place)
         raise ResultsError(
-            f"suite {suite.name}: methods were given different y for image {image} at m = {m}, draw {draw}; "
-            "run those of the older version again"
+            f"suite {suite.name}: methods were given different y for image {image} at {suite.axis} = {level}, "
+            f"draw {draw}; run those of the older version again"
         )
 
 
 def errors_by_image(frame: pd.DataFrame, suite: Suite, method: str) -> np.ndarray:
-    """Mean over draws of the squared error, shape [images, len(suite.m)].
+    """Mean over draws of the squared error, shape [images, len(suite.levels)].
 
-    NaN in the columns that are not complete, and for images that the suite does not ask for at an m.
+    NaN in the columns that are not complete, and for images that the suite does not ask for at a level.
     """
     rows = frame.loc[(frame["method"] == method) & (frame["status"] == "ok")]
-    table = rows.pivot_table(index="image", columns=["m", "draw"], values="mse", observed=True)
+    table = rows.pivot_table(index="image", columns=[suite.axis, "draw"], values="mse", observed=True)
     columns = []
-    for m in suite.m:
-        draws = [table[(m, d)] for d in range(suite.draws) if (m, d) in table.columns]
-        whole = len(draws) == suite.draws and all(d.notna().sum() == suite.images_at(m) for d in draws)
+    for level in suite.levels:
+        draws = [table[(level, d)] for d in range(suite.draws) if (level, d) in table.columns]
+        whole = len(draws) == suite.draws and all(d.notna().sum() == suite.images_at(level) for d in draws)
         columns.append(np.mean(draws, axis=0) if whole else np.full(len(table), np.nan))
-    return np.stack(columns, axis=1) if len(table) else np.full((suite.images, len(suite.m)), np.nan)
+    return np.stack(columns, axis=1) if len(table) else np.full((suite.images, len(suite.levels)), np.nan)
 
 
 def standings(frame: pd.DataFrame, suite: Suite) -> Standings:
@@ -115,9 +118,9 @@ def standings(frame: pd.DataFrame, suite: Suite) -> Standings:
 
     ranks = _ranks({name: stats.log_score(samples[name]) for name in order})
     best = {name: set() for name in names}
-    for column, m in enumerate(suite.m):
+    for column, level in enumerate(suite.levels):
         for name in _best_at(column, means, samples):
-            best[name].add(m)
+            best[name].add(level)
     reference, reference_method = _reference(suite, means)
 
     def needed(name: str) -> Estimate | None:
@@ -133,7 +136,9 @@ def standings(frame: pd.DataFrame, suite: Suite) -> Standings:
         own = groups[name]
         low, high = stats.interval(samples[name])
         errors = {
-            m: Estimate(means[name][i], low[i], high[i]) for i, m in enumerate(suite.m) if not np.isnan(means[name][i])
+            level: Estimate(means[name][i], low[i], high[i])
+            for i, level in enumerate(suite.levels)
+            if not np.isnan(means[name][i])
         }
         ok = own.loc[own["status"] == "ok"]
         counts = own["status"].value_counts().to_dict()
@@ -147,12 +152,12 @@ def standings(frame: pd.DataFrame, suite: Suite) -> Standings:
                 learned_from=_learned_from(own["params"].iloc[-1], suite.dataset),
                 needed=needed(name) if name in complete else None,
                 cpu_seconds_per_image=_cpu_seconds(ok),
-                missing=len(suite.m) * suite.draws - len(set(zip(own["m"], own["draw"], strict=True))),
+                missing=len(suite.levels) * suite.draws - len(set(zip(own[suite.axis], own["draw"], strict=True))),
                 failed={s: n for s, n in sorted(counts.items()) if s not in ("ok", "not_applicable")},
                 not_applicable=set(counts) == {"not_applicable"},
                 not_converged=int((ok["diag_converged"].to_numpy() == 0).sum()) if "diag_converged" in ok else 0,
                 images=len(own),
-                revisions=len(own["fingerprint"].unique()),
+                revisions=_revisions(own),
             )
         )
     return Standings(suite, tuple(rows), reference, reference_method)
@@ -167,7 +172,10 @@ def saving(frame: pd.DataFrame, suite: Suite, method: str, against: str, at: int
 
     Raises:
         ResultsError: one of the two has holes.
+        UsageError: the suite is over the noise.
     """
+    if suite.axis != "m":
+        raise UsageError(f"{suite.name} is over the noise at one m, so it cannot tell how many measurements are saved")
     grid = np.array(suite.m, dtype=float)
     weights = stats.resampling_weights(suite.images)
     ours, theirs = (errors_by_image(frame, suite, name) for name in (method, against))
@@ -194,6 +202,11 @@ def _learned_from(params: str, dataset: str) -> str | None:
     return f"{rest.removesuffix(f'-{dataset}')} ({use})"
 
 
+def _revisions(rows: pd.DataFrame) -> int:
+    """Different fingerprints at one level of noise, for parameters may depend on the noise."""
+    return max(rows.groupby("noise_norm")["fingerprint"].nunique().tolist())
+
+
 def _cpu_seconds(rows: pd.DataFrame) -> float:
     """Of the processor, for they depend less than those on the wall on what else the machine did."""
     if not len(rows):
@@ -202,12 +215,12 @@ def _cpu_seconds(rows: pd.DataFrame) -> float:
 
 
 def _mean(errors: np.ndarray) -> np.ndarray:
-    """The curve of all images, shape [len(m)]."""
+    """The curve of all images, shape [levels]."""
     return stats.weighted_means(np.ones((1, len(errors))), errors)[0]
 
 
 def _resampled(errors: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The curve of each resample of the images, shape [resamples, len(m)]; NaN where a column is not complete."""
+    """The curve of each resample of the images, shape [resamples, levels]; NaN where a column is not complete."""
     if len(errors) != weights.shape[1]:
         return np.full((len(weights), errors.shape[1]), np.nan)
     return stats.weighted_means(weights, errors)
@@ -226,7 +239,7 @@ def _ranks(scores: dict[str, np.ndarray]) -> dict[str, int]:
 
 
 def _best_at(column: int, means: dict[str, np.ndarray], samples: dict[str, np.ndarray]) -> list[str]:
-    """The method with the smallest error at one m, and those that cannot be told apart from it."""
+    """The method with the smallest error at one level, and those that cannot be told apart from it."""
     complete = [name for name, mean in means.items() if not np.isnan(mean[column])]
     if not complete:
         return []
@@ -241,8 +254,10 @@ def _score(mean: np.ndarray, samples: np.ndarray) -> Estimate:
 
 
 def _reference(suite: Suite, means: dict[str, np.ndarray]) -> tuple[float | None, str | None]:
-    column = suite.m.index(suite.reference_m) if suite.reference_m in suite.m else None
-    lassos = {n: e[column] for n, e in means.items() if n.startswith("lasso") and column is not None}
+    if suite.axis != "m" or suite.reference_m not in suite.m:
+        return None, None
+    column = suite.m.index(suite.reference_m)
+    lassos = {n: e[column] for n, e in means.items() if n.startswith("lasso")}
     lassos = {n: e for n, e in lassos.items() if not np.isnan(e)}
     if not lassos:
         return None, None

@@ -151,13 +151,12 @@ def _run(
                         keep(results, cell.suite.name, cell.method_name, cell.id, run_id, one.x_hat)
                 statuses = set(one.rows["status"].to_pylist())
                 ok = not statuses - {"ok", "not_applicable"}
-                where = f"m={cell.problem.m} draw={cell.problem.draw}"
                 if not ok:
                     reasons = [text for text in one.rows["reason"].to_pylist() if text]
                     last_line = reasons[0].strip().splitlines()[-1] if reasons else ""
-                    said = f"{cell.method_name} {where}: {', '.join(sorted(statuses))}: {last_line}"
+                    said = f"{cell.method_name} {cell.where}: {', '.join(sorted(statuses))}: {last_line}"
                     progress.console.print(said, markup=False)
-                done.append(Done(cell.method_name, where, one.seconds, ok))
+                done.append(Done(cell.method_name, cell.where, one.seconds, ok))
                 failed += not ok
                 progress.advance(of_method[cell.method_name])
                 progress.update(task, advance=1, note=f"{failed} failed" if failed else "")

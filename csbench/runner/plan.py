@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
@@ -37,6 +38,12 @@ class Cell:
     method: Method
     id: CellId
 
+    @property
+    def where(self) -> str:
+        """Its place in the suite, for people."""
+        axis = self.suite.axis
+        return f"{axis} = {getattr(self.problem, axis):g} draw {self.problem.draw}"
+
 
 def without_broken(suite: Suite) -> tuple[Suite, list[str]]:
     """The suite without the methods that cannot be loaded, and what is wrong with each of these."""
@@ -52,16 +59,18 @@ def without_broken(suite: Suite) -> tuple[Suite, list[str]]:
 def make_cells(suite: Suite) -> list[Cell]:
     """All cells, problem by problem, so that a problem is simulated once for all methods."""
     served_as = get_dataset(suite.dataset).relative or suite.dataset
-    methods = [(name, get_method(name)().bind(served_as, suite.operator, suite.noise_norm)) for name in suite.methods]
-    prints = {name: made_by(method, suite.operator) for name, method in methods}
+    bound = {
+        noise_norm: [(name, get_method(name)().bind(served_as, suite.operator, noise_norm)) for name in suite.methods]
+        for noise_norm in suite.noise_norms
+    }
+    prints = {(noise, name): made_by(one, suite.operator) for noise, all_ in bound.items() for name, one in all_}
     cells = []
-    for draw in range(suite.draws):
-        for m in suite.m:
-            problem = Problem(suite.dataset, suite.operator, m, suite.noise_norm, draw, suite.images_at(m))
-            for name, method in methods:
-                coordinates = [suite.name, suite.version, asdict(problem), name, method.params()]
-                key = hashlib.sha256(json.dumps(coordinates, sort_keys=True).encode()).hexdigest()[:16]
-                cells.append(Cell(suite, problem, name, method, CellId(key, prints[name])))
+    for draw, m, noise_norm in itertools.product(range(suite.draws), suite.m, suite.noise_norms):
+        problem = Problem(suite.dataset, suite.operator, m, noise_norm, draw, suite.images_at(m))
+        for name, method in bound[noise_norm]:
+            coordinates = [suite.name, suite.version, asdict(problem), name, method.params()]
+            key = hashlib.sha256(json.dumps(coordinates, sort_keys=True).encode()).hexdigest()[:16]
+            cells.append(Cell(suite, problem, name, method, CellId(key, prints[noise_norm, name])))
     return cells
 
 

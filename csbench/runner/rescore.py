@@ -79,10 +79,10 @@ def rescore(suite: Suite, results: Path, report: Callable[[], None] = lambda: No
 def _cells(table: pa.Table, suite: Suite) -> dict[tuple[Problem, CellId, str], dict[int, int]]:
     """Row number to image for the rows with a reconstruction, by cell and run."""
     cells: dict[tuple[Problem, CellId, str], dict[int, int]] = {}
-    columns = ["key", "fingerprint", "run_id", "m", "draw", "batch_size", "status", "image"]
+    columns = ["key", "fingerprint", "run_id", "m", "noise_norm", "draw", "batch_size", "status", "image"]
     for i, row in enumerate(table.select(columns).to_pylist()):
         if row["status"] == "ok":
-            where = (suite.dataset, suite.operator, row["m"], suite.noise_norm, row["draw"], row["batch_size"])
+            where = (suite.dataset, suite.operator, row["m"], row["noise_norm"], row["draw"], row["batch_size"])
             place = (Problem(*where), CellId(row["key"], row["fingerprint"]), row["run_id"])
             cells.setdefault(place, {})[i] = row["image"]
     return cells

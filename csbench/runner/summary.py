@@ -24,7 +24,7 @@ class Done:
     """A cell that has run.
 
     Attributes:
-        where: its m and draw, for people.
+        where: its place in the suite, for people.
         seconds: None where it never ended.
     """
 
@@ -110,7 +110,7 @@ def _overview(done: Sequence[Done]) -> Table:
 def _drawn(table: Standings, results: Path) -> list[Path]:
     """Leaderboard and curve of one suite; the curve is drawn only where the leaderboard changed."""
     folder = results / f"suite={table.suite.name}"
-    page, curve = folder / "leaderboard.md", folder / "error-vs-m.png"
+    page, curve = folder / "leaderboard.md", folder / f"error-vs-{table.suite.axis.replace('_norm', '')}.png"
     text = render_suite(table).encode()
     if page.is_file() and curve.is_file() and page.read_bytes() == text:
         return [page, curve]
@@ -136,7 +136,7 @@ def _for_machines(
         "files": [str(path) for path in files],
         "states": counts,
         "methods": [
-            {"method": r.method, "rank": r.rank, "mse": {str(m): e.value for m, e in r.errors.items()}}
+            {"method": r.method, "rank": r.rank, "mse": {str(level): e.value for level, e in r.errors.items()}}
             for r in (table.rows if table else ())
         ],
     }

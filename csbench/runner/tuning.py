@@ -55,9 +55,10 @@ class Tuning:
 
 
 def tune(name: str, suite: Suite, images: int = IMAGES, report: Callable[[int], None] = lambda m: None) -> Tuning:
-    """Tune one method on a suite's grid of m; operators, noise and images are those of the validation split.
+    """Tune one method on a suite's grid of m at one level of noise, on operators and images of the validation split.
 
     Args:
+        suite: with one level of noise; `Suite.at_noise` makes it.
         report: called with each m when it is done.
 
     Raises:
@@ -76,7 +77,7 @@ def tune(name: str, suite: Suite, images: int = IMAGES, report: Callable[[int], 
             method = replace(method, tol=LARGE_TOL)  # type: ignore[type-var]
     curves = []
     for m in suite.m:
-        problem = Problem(suite.dataset, suite.operator, m, suite.noise_norm, 0, images, split="validation")
+        problem = Problem(suite.dataset, suite.operator, m, suite.noise_norms[0], 0, images, split="validation")
         given, truth = problem.simulate()
         recoveries = method.recover_path(given, list(grid))
         curves.append([metrics.mse(r.x_hat, truth.x).mean().item() for r in recoveries])

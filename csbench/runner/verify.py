@@ -38,6 +38,7 @@ ROUNDINGS = 3  # runs on rounded measurements; the largest change of them counts
 TIMES = 3.0  # what the rounding changes
 SECONDS = 3600.0  # for a cell, where the suite sets no limit
 COMPARED = {"mse": 0.0, "relative_l2": 0.0, "ssim": 0.0, "measurement_error": 1e-5}  # with what may differ anyway
+Place = tuple[int, float, int]  # m, noise_norm, draw
 FLOOR = 0.9  # of the representation error, itself found by a search
 
 
@@ -99,8 +100,8 @@ def verify(
 
     if not (frame["status"] == "ok").any():
         yield Check("some row is ok", "none is, so nothing can be run again and compared")
-    solved = {tuple(pair) for pair in frame[frame["status"] == "ok"][["m", "draw"]].itertuples(index=False)}
-    candidates = [cell for cell in cells if (cell.problem.m, cell.problem.draw) in solved]
+    solved = set(_places(frame[frame["status"] == "ok"]))
+    candidates = [cell for cell in cells if _place(cell) in solved]
     count = min(len(candidates), max(1, round(sample * len(cells)))) if sample else 0
     chosen = random.Random(seed).sample(candidates, count)
     low = "diag_bf16" in frame and (bool((frame["diag_bf16"] > 0).any()) or fast_bf16(torch.device("cpu")))
@@ -108,36 +109,41 @@ def verify(
     yield from _reproduced(frame, chosen, ROUNDING[low], Limits(suite.timeout or SECONDS))
 
 
+def _place(cell: Cell) -> Place:
+    return (cell.problem.m, cell.problem.noise_norm, cell.problem.draw)
+
+
+def _places(frame: pd.DataFrame) -> list[Place]:
+    return list(frame[["m", "noise_norm", "draw"]].itertuples(index=False, name=None))
+
+
 def _rows(frame: pd.DataFrame, cell: Cell) -> pd.DataFrame:
-    rows = pd.DataFrame(frame[(frame["m"] == cell.problem.m) & (frame["draw"] == cell.problem.draw)])
-    return rows.sort_values(by="image")
+    here = [place == _place(cell) for place in _places(frame)]
+    return pd.DataFrame(frame[here]).sort_values(by="image")
 
 
 def _where(cells: list[Cell]) -> str:
-    return ", ".join(f"m = {cell.problem.m} draw {cell.problem.draw}" for cell in cells[:5]) + (
-        f" and {len(cells) - 5} more" if len(cells) > 5 else ""
-    )
+    return ", ".join(cell.where for cell in cells[:5]) + (f" and {len(cells) - 5} more" if len(cells) > 5 else "")
 
 
 def _complete(frame: pd.DataFrame, cells: list[Cell], suite: Suite) -> Check:
     ids = get_dataset(suite.dataset).images("test").ids
     wrong = [c for c in cells if _rows(frame, c)["image"].tolist() != sorted(ids[: c.problem.images].tolist())]
-    grid = {(c.problem.m, c.problem.draw) for c in cells}
-    beyond = sorted({tuple(pair) for pair in frame[["m", "draw"]].itertuples(index=False)} - grid)
+    beyond = sorted(set(_places(frame)) - {_place(cell) for cell in cells})
     fault = None
     if wrong:
         fault = f"images missing or unknown at {_where(wrong)}; run the whole suite"
     elif beyond:
-        fault = f"rows at (m, draw) = {', '.join(map(str, beyond[:5]))}, which the suite does not have"
+        fault = f"rows at (m, noise_norm, draw) = {', '.join(map(str, beyond[:5]))}, which the suite does not have"
     return Check(f"all {len(cells)} cells of the suite, each with all its images", fault)
 
 
 def _same_code(frame: pd.DataFrame, cells: list[Cell]) -> Check:
     made_by = {c: set(_rows(frame, c)[["key", "fingerprint"]].itertuples(index=False, name=None)) for c in cells}
     other = [c for c, found in made_by.items() if found - {(c.id.key, c.id.fingerprint)}]
-    told = json.dumps(cells[0].method.params(), sort_keys=True)
-    if set(frame["params"]) - {told}:
-        return Check("made by the method as it stands here", f"column params is not {told} everywhere")
+    told = {json.dumps(cell.method.params(), sort_keys=True) for cell in cells}
+    if set(frame["params"]) - told:
+        return Check("made by the method as it stands here", f"column params is not {' or '.join(told)} everywhere")
     fault = f"made by other code, parameters or weights at {_where(other)}; run the suite with this checkout"
     return Check("made by the method as it stands here", fault if other else None)
 
@@ -155,10 +161,11 @@ def _unexplained(frame: pd.DataFrame) -> str | None:
 def _plausible(frame: pd.DataFrame, cells: list[Cell], suite: Suite, results: Path) -> Iterator[Check]:
     """Two things that no method can do: see through the noise, and leave the range of its generator."""
     ok = frame[frame["status"] == "ok"]
-    means = {m: float(np.mean(rows["mse"].tolist())) for m, rows in ok.groupby("m")}
+    at = suite.axis
     n = get_dataset(suite.dataset).n
-    low = [m for m, error in means.items() if error < suite.noise_norm**2 / (int(m) * n)]  # type: ignore[arg-type]
-    fault = f"below it at m = {', '.join(map(str, low))}: less than the noise costs a single unknown coefficient"
+    above = pd.DataFrame({at: ok[at], "by": ok["mse"] - ok["noise_norm"] ** 2 / (ok["m"] * n)})
+    low = [level for level, rows in above.groupby(at) if np.mean(rows["by"].tolist()) < 0]
+    fault = f"below it at {at} = {', '.join(map(str, low))}: less than the noise costs a single unknown coefficient"
     yield Check("errors above the noise floor", fault if low else None)
     prior = cells[0].method.params().get("prior")
     path = floor_path(results, str(prior), suite.dataset)
@@ -166,11 +173,11 @@ def _plausible(frame: pd.DataFrame, cells: list[Cell], suite: Suite, results: Pa
         floors = pd.read_parquet(path)
         least = dict(zip(floors["image"].tolist(), floors["mse"].tolist(), strict=True))
         low = []
-        for m, rows in ok.groupby("m"):
+        for level, rows in ok.groupby(at):
             pairs = [(e, least[i]) for i, e in zip(rows["image"], rows["mse"], strict=True) if i in least]
             if pairs and np.mean([error for error, _ in pairs]) < FLOOR * np.mean([floor for _, floor in pairs]):
-                low.append(m)
-        fault = f"below it at m = {', '.join(map(str, low))}: no image in the range of {prior} is that near"
+                low.append(level)
+        fault = f"below it at {at} = {', '.join(map(str, low))}: no image in the range of {prior} is that near"
         yield Check(f"errors above the representation error of {prior}", fault if low else None)
 
 
@@ -192,12 +199,12 @@ def _reproduced(frame: pd.DataFrame, cells: list[Cell], rounding: float, limits:
         for cell in cells
         for repeat in range(1 + ROUNDINGS)
     ]
-    runs: dict[tuple[int, int], dict[int, pd.DataFrame]] = {}
+    runs: dict[Place, dict[int, pd.DataFrame]] = {}
     with contextlib.closing(run_cells(todo, 1, limits)) as outcomes:
         for cell, outcome, given, truth in outcomes:
             assert isinstance(cell.problem, Rounded)
-            what = f"m = {cell.problem.m}, draw {cell.problem.draw} run again"
-            found = runs.setdefault((cell.problem.m, cell.problem.draw), {})
+            what = f"{cell.where} run again"
+            found = runs.setdefault(_place(cell), {})
             if outcome.x_hat is None:
                 yield Check(what, f"{outcome.status} here: {outcome.reason}")
                 continue

@@ -9,7 +9,7 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from csbench.errors import UnknownName, UsageError
 from csbench.registry import entries
@@ -19,11 +19,11 @@ FOLDER = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Suite:
-    """A grid of problems on one dataset and one family of operators.
+    """A grid of problems on one dataset and one family of operators, over m or over the level of the noise.
 
     Attributes:
-        m: numbers of measurements, increasing.
-        noise_norm: sqrt(E||noise||^2).
+        m: numbers of measurements, increasing; one of them where there are several levels of noise.
+        noise_norms: sqrt(E||noise||^2), increasing.
         images: test images per cell, from the start of the test split.
         fewer_images: (from_m, images): from this m on, where a cell is costly, fewer images; empty for none.
         draws: random operators per m.
@@ -39,7 +39,7 @@ class Suite:
     dataset: str
     operator: str
     m: tuple[int, ...]
-    noise_norm: float
+    noise_norms: tuple[float, ...]
     images: int
     draws: int
     reference_m: int
@@ -48,11 +48,25 @@ class Suite:
     fewer_images: tuple[int, ...] = ()
     timeout: float | None = None
 
-    def images_at(self, m: int) -> int:
-        """Test images per cell at this m."""
-        if self.fewer_images and m >= self.fewer_images[0]:
+    @property
+    def axis(self) -> Literal["m", "noise_norm"]:
+        """The column along which the problems differ."""
+        return "noise_norm" if len(self.noise_norms) > 1 else "m"
+
+    @property
+    def levels(self) -> tuple[float, ...]:
+        """The values of that column, increasing."""
+        return self.noise_norms if self.axis == "noise_norm" else self.m
+
+    def images_at(self, level: float) -> int:
+        """Test images per cell at one of the levels."""
+        if self.fewer_images and level >= self.fewer_images[0]:
             return min(self.images, self.fewer_images[1])
         return self.images
+
+    def at_noise(self, noise_norm: float) -> Self:
+        """The part of the suite with this level of noise."""
+        return replace(self, noise_norms=(noise_norm,))
 
     def narrowed(
         self,
@@ -131,8 +145,9 @@ def parse_suite(table: dict[str, Any], path: Path) -> Suite:
                 continue
             raise UsageError(f"{path}: field {field!r} is missing")
         value = table[field]
-        fits = isinstance(value, int | float) if kind is float else isinstance(value, kind)
-        if not fits or (kind is not bool and isinstance(value, bool)):
+        several = value if field == "noise_norm" and isinstance(value, list) else [value]
+        fits = all(isinstance(one, (int, float) if kind is float else kind) for one in several)
+        if not fits or (kind is not bool and any(isinstance(one, bool) for one in several)):
             raise UsageError(f"{path}: field {field!r} must be of type {kind.__name__}, got {value!r}")
     m = table["m"]
     if not m or any(type(v) is not int or v < 1 for v in m) or sorted(set(m)) != m:
@@ -140,8 +155,17 @@ def parse_suite(table: dict[str, Any], path: Path) -> Suite:
     for field in ("version", "images", "draws"):
         if table[field] < 1:
             raise UsageError(f"{path}: field {field!r} must be 1 or more, got {table[field]}")
-    if not table["noise_norm"] >= 0:
-        raise UsageError(f"{path}: field 'noise_norm' must be 0 or more, got {table['noise_norm']}")
+    noise = table["noise_norm"] if isinstance(table["noise_norm"], list) else [table["noise_norm"]]
+    if not noise or not min(noise) >= 0 or sorted(set(noise)) != noise:
+        raise UsageError(
+            f"{path}: field 'noise_norm' must be 0 or more, or a list of such in increasing order, got "
+            f"{table['noise_norm']}"
+        )
+    if len(noise) > 1 and (len(m) > 1 or table.get("fewer_images")):
+        raise UsageError(
+            f"{path}: field 'noise_norm': with several levels of noise a suite has one m, not {_listed(m)}, and no "
+            "fewer_images"
+        )
     fewer = table.get("fewer_images", [])
     if fewer and (len(fewer) != 2 or fewer[0] not in m or type(fewer[1]) is not int or fewer[1] < 1):
         raise UsageError(f"{path}: field 'fewer_images' must be [one of m, number of images], got {fewer}")
@@ -157,8 +181,8 @@ def parse_suite(table: dict[str, Any], path: Path) -> Suite:
         if table[field] not in entries(kind):
             raise UsageError(f"{path}: field {field!r}: {UnknownName(field, table[field], entries(kind))}")
     lists = {"m": tuple(m), "methods": tuple(table.get("methods", ())), "fewer_images": tuple(fewer)}
-    values: dict[str, Any] = table | lists | {"noise_norm": float(table["noise_norm"])}
-    return Suite(**values)
+    values: dict[str, Any] = table | lists | {"noise_norms": tuple(map(float, noise))}
+    return Suite(**{field: value for field, value in values.items() if field != "noise_norm"})
 
 
 def _listed(values: Any) -> str:
