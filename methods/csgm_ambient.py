@@ -65,8 +65,10 @@ configurations = {
     "csgm-ambient-block-patch-k14": CsgmAmbient(prior="ambient-block-patch-k14-{dataset}"),
     "csgm-ambient-keep-patch-k14": CsgmAmbient(prior="ambient-keep-patch-k14-{dataset}"),
     "csgm-ambient-pad-rotate-project-theta": CsgmAmbient(prior="ambient-pad-rotate-project-theta-{dataset}"),
+    "csgm-ignore-block-pixels-p0.5": CsgmIgnore(prior="ignore-block-pixels-p0.5-{dataset}"),
     "csgm-ignore-convolve-noise": CsgmIgnore(prior="ignore-convolve-noise-radius1-sigma0.5-{dataset}"),
     "csgm-ignore-block-patch-k14": CsgmIgnore(prior="ignore-block-patch-k14-{dataset}"),
+    "csgm-unmeasure-block-pixels-p0.5": CsgmUnmeasure(prior="unmeasure-block-pixels-p0.5-{dataset}"),
     "csgm-unmeasure-convolve-noise": CsgmUnmeasure(prior="unmeasure-convolve-noise-radius1-sigma0.5-{dataset}"),
     "csgm-unmeasure-block-patch-k14": CsgmUnmeasure(prior="unmeasure-block-patch-k14-{dataset}"),
 }
