@@ -9,7 +9,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from csbench.errors import ResultsError, UsageError
-from csbench.store import COORDINATES, METRICS, Journal, read_file, read_provenance, write_file
+from csbench.journal import Journal
+from csbench.store import COORDINATES, METRICS, read_file, read_provenance, write_file
 
 SAME = (*METRICS, "status", "fingerprint", "params", "y_sha256")  # what two copies of a row must agree on
 

@@ -26,7 +26,6 @@ FAST = {
     name: SHORT
     for name in ("csgm-vae", "csgm-conv-vae", "csgm-dcgan", "csgm-dcgan-paper", "csgm-wgan", *FROM_MEASUREMENTS)
 }
-UNTRAINED = {("csgm-ambient-block-pixels-p0.5", "fashion-mnist")}
 
 
 def make(name: str, dataset: str = "mnist") -> Method:
@@ -46,12 +45,7 @@ def test_conforms(name, check):
 @pytest.mark.parametrize("dataset", ["mnist", "fashion-mnist"])
 def test_serves_the_datasets(name, dataset):
     given, truth = Problem(dataset, "gaussian", 200, 0.1, 0, 5).simulate()
-    try:
-        answer = make(name, dataset).recover(given, stream("method"))
-    except MissingWeights:
-        if (name, dataset) in UNTRAINED:
-            pytest.skip(f"{name} ships without weights for {dataset}")
-        raise
+    answer = make(name, dataset).recover(given, stream("method"))
     x_hat = answer.x_hat if isinstance(answer, Recovery) else answer
     error = (x_hat - truth.x).square().mean()
     floor = truth.x.square().mean()

@@ -8,10 +8,10 @@ import pytest
 
 from csbench import load_results, load_suite
 from csbench.errors import ResultsError
+from csbench.journal import Journal
 from csbench.store import (
     SCHEMA,
     SCHEMA_VERSION,
-    Journal,
     make_table,
     published_cells,
     read_file,

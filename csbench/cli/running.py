@@ -170,8 +170,8 @@ def _loadable(suite: Suite, asked_for: str | None) -> tuple[Suite, list[str]]:
 
 def _all_done(asked: Suite, results: Path) -> dict[str, Any] | None:
     """The states of the cells, where they are remembered and all are done and in Parquet."""
+    from csbench.journal import Journal
     from csbench.runner.remembered import open_cells, recall
-    from csbench.store import Journal
 
     counts = recall(asked, results)
     if not counts or open_cells(counts):

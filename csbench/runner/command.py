@@ -15,6 +15,7 @@ from typing import Any, Protocol, get_args
 from rich.console import Console
 
 from csbench.errors import MissingWeights
+from csbench.journal import Journal
 from csbench.progress import progress_bar
 from csbench.runner import provenance
 from csbench.runner.kept import keep
@@ -23,7 +24,7 @@ from csbench.runner.plan import Cell, State, make_cells, states
 from csbench.runner.remembered import DONE, code_stamp, remember, stamp
 from csbench.runner.score import Finished
 from csbench.runner.summary import Done, Ran, report
-from csbench.store import Journal, published_cells
+from csbench.store import published_cells
 from csbench.suites import Suite
 
 INTERRUPTED = 130

@@ -11,11 +11,12 @@ import pyarrow as pa
 import torch
 
 from csbench.errors import ResultsError
+from csbench.journal import Journal
 from csbench.measurement import Measurement
 from csbench.problem import Problem, Truth
 from csbench.runner.kept import kept
 from csbench.runner.score import metric_columns
-from csbench.store import METRICS, SCHEMA, CellId, Journal, read_file, read_provenance, write_file
+from csbench.store import METRICS, SCHEMA, CellId, read_file, read_provenance, write_file
 from csbench.suites import Suite
 
 
