@@ -11,7 +11,7 @@ from csbench import load_results, load_suite
 from csbench.errors import ResultsError, UsageError
 from csbench.report.curves import plot, read_reference
 from csbench.report.leaderboard import published_suites, render, render_suite
-from csbench.report.standings import saving, standings
+from csbench.report.standings import ratios, saving, standings
 from csbench.suites import Suite
 
 from .conftest import ROOT
@@ -159,6 +159,33 @@ def test_saving_needs_whole_curves_and_may_be_unbounded():
     assert (factor.value, factor.low, factor.high) == (float("inf"),) * 3
     with pytest.raises(ResultsError, match="holey has holes on toy"):
         saving(rows, SUITE, "good", "holey", 10)
+
+
+def test_ratios_are_paired_over_images():
+    rows = frame(good=good, bad=bad, twin=same_but_noisier)
+    exact = ratios(rows, SUITE, "bad", "good")
+    assert exact.keys() == {10, 100}
+    assert all((e.value, e.low, e.high) == pytest.approx((10, 10, 10)) for e in exact.values()), (
+        "the same on each image"
+    )
+    near = ratios(rows, SUITE, "twin", "good")[10]
+    assert near.low < 1 < near.high
+    assert near.high - near.low < 0.3
+    assert ratios(
+        frame(good=good, holey=lambda m, d, i: "absent" if (m, i) == (10, 3) else 0.1), SUITE, "holey", "good"
+    ).keys() == {100}
+
+
+def test_compare(csbench, tmp_path):
+    known = ("--results", ROOT / "results", "--against", "csgm-dcgan")
+    done = csbench("compare", "ambient-mnist", *known, "--methods", "lasso-dct")
+    assert done.returncode == 0, done.stderr
+    head, _, row = done.stdout.splitlines()
+    assert "m = 25" in head
+    assert row.startswith("| lasso-dct ")
+    refused = csbench("compare", "ambient-mnist", *known, "--methods", "lassso")
+    assert refused.returncode == 2
+    assert "no results of 'lassso'" in refused.stderr
 
 
 def test_methods_that_saw_different_y_are_never_compared():

@@ -105,6 +105,44 @@ def saving(
 
 
 @app.command()
+def compare(
+    suite: SuiteName,
+    against: Annotated[str, typer.Option(help="The method to compare with.")] = "lasso-dct",
+    methods: Methods = None,
+    results: Results = Path("results"),
+) -> None:
+    """Show errors as multiples of another method's, with 95% intervals over the same images.
+
+    Example: csbench compare ambient-mnist --against csgm-dcgan
+    """
+    from tabulate import tabulate
+
+    from csbench.report.leaderboard import level_name
+    from csbench.report.standings import ratios
+    from csbench.store import load_results
+    from csbench.suites import load_suite
+
+    definition = load_suite(suite)
+    frame = load_results(definition.name, results)
+    known = sorted(set(frame["method"])) if len(frame) else []
+    for name in (against, *names(methods)):
+        if name not in known:
+            raise UsageError(f"no results of {name!r} on {suite} in {results}/; run `csbench run {suite}`")
+    rows = []
+    for name in names(methods) or [name for name in known if name != against]:
+        found = ratios(frame, definition, name, against)
+        rows.append(
+            [name]
+            + [
+                f"{found[at].value:.2f} [{found[at].low:.2f}, {found[at].high:.2f}]" if at in found else "-"
+                for at in definition.levels
+            ]
+        )
+    headers = [f"error over that of {against}", *(level_name(definition, at) for at in definition.levels)]
+    print(tabulate(rows, headers, tablefmt="github", disable_numparse=True))
+
+
+@app.command()
 def reconstructions(
     suite: SuiteName,
     output: Annotated[Path, typer.Option("-o", "--output", help="A .png, .svg or .pdf file.")],

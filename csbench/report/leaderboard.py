@@ -50,7 +50,8 @@ def render(results: Path, suites: list[str]) -> str:
     return "\n".join(parts)
 
 
-def _level(suite: Suite, level: float) -> str:
+def level_name(suite: Suite, level: float) -> str:
+    """`m = 100` or `noise = 0.3`, the head of a column."""
     return f"{'m' if suite.axis == 'm' else 'noise'} = {level:g}"
 
 
@@ -80,7 +81,7 @@ def render_suite(table: Standings, digest: str | None = None) -> str:
         "method",
         *(["prior learned from"] if with_priors else []),
         "all m" if suite.axis == "m" else "all noise",
-        *(_level(suite, level) for level in suite.levels),
+        *(level_name(suite, level) for level in suite.levels),
         *_needed_header(table),
         "CPU s / image",
         "notes",
@@ -111,7 +112,7 @@ def terminal_table(table: Standings, width: int) -> Group:
     fixed = 1 + sum(3 + content for content in (4, max(len(row.method) for row in table.rows), 5, 7))
     shown = _evenly_spaced(suite.levels, max(2, (width - fixed) // 8))  # a column is 5 wide and has 3 of frame
     grid = Table(title=f"{suite.name}: mean squared error per pixel x 1000")
-    for header in ("rank", "method", "all", *(_level(suite, level).replace(" ", "") for level in shown), "s/image"):
+    for header in ("rank", "method", "all", *(level_name(suite, level).replace(" ", "") for level in shown), "s/image"):
         grid.add_column(header, justify="left" if header == "method" else "right", no_wrap=True)
     marks = _marks(table)
     for row in table.rows:

@@ -191,6 +191,17 @@ def saving(frame: pd.DataFrame, suite: Suite, method: str, against: str, at: int
     return float(_mean(ours)[column]), Estimate(float(factor(_mean(ours), _mean(theirs))), low, high)
 
 
+def ratios(frame: pd.DataFrame, suite: Suite, method: str, against: str) -> dict[float, Estimate]:
+    """The error of a method over that of another, at each level where both are complete; resamples are of both."""
+    weights = stats.resampling_weights(suite.images)
+    ours, theirs = (errors_by_image(frame, suite, name) for name in (method, against))
+    means = _mean(ours) / _mean(theirs)
+    low, high = stats.interval(_resampled(ours, weights) / _resampled(theirs, weights))
+    return {
+        level: Estimate(means[i], low[i], high[i]) for i, level in enumerate(suite.levels) if not np.isnan(means[i])
+    }
+
+
 def _learned_from(params: str, dataset: str) -> str | None:
     """Weights are called USE-MEASUREMENT-DATASET where they come from measurements, and FAMILY-DATASET elsewhere."""
     prior = json.loads(params).get("prior")
