@@ -145,7 +145,7 @@ def test_every_fault_becomes_rows_and_the_run_goes_on(csbench, tmp_path, tiny_su
     assert row("raises", 10)["status"] == row("segfaults", 10)["status"] == "ok"
     assert [row("one-nan", image=i)["status"] for i in range(3)] == ["ok", "diverged", "ok"]
     assert (frame[frame["method"] == "zeros"]["status"] == "ok").all()
-    assert "raises m=25 draw=0: failed: ArithmeticError: no luck with these measurements" in done.stderr
+    assert "raises m = 25 draw 0: failed: ArithmeticError: no luck with these measurements" in done.stderr
     assert "cells of tiny are not ok" in done.stdout
 
     status = csbench("status", tiny_suite, "--methods", names, "--json")
