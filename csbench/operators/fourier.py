@@ -45,7 +45,7 @@ class _SubsampledFourier(ImageOperator):
         self.parts = torch.stack([2 * points, 2 * points + 1], 1)[twice]  # of k-space as an array of real pairs
         pairs = (opposite > points)[:, None].expand(-1, 2)[twice]
         self.scale = math.sqrt(self.shape[1] / self.shape[0])
-        self.weights = self.scale * torch.where(pairs, math.sqrt(2), 1.0).double()
+        self.weights = self.scale * torch.where(pairs, 2.0, 1.0).double().sqrt()
 
     def norm(self) -> float:
         return self.scale
