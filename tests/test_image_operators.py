@@ -114,6 +114,11 @@ def test_every_attainable_m_is_attained_and_others_name_the_nearest(family):
         family.draw(9, 72, stream("m"))
 
 
+def test_images_without_any_m_are_refused():
+    with pytest.raises(UsageError, match=r"centre-block: images of shape \(1, 1, 1\) are too small"):
+        CentreBlock.draw_for(1, (1, 1, 1), stream("m"))
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_channels_are_measured_alike(family):
     shape = (3, 6, 6)
@@ -301,11 +306,11 @@ def test_radon_sees_all_of_the_image_at_every_angle():
 
 
 def walsh(side: int) -> np.ndarray:
-    """Walsh functions in sequency order by their definition, as products of Rademacher functions over a Gray code."""
-    bits = side.bit_length() - 1
-    points = np.arange(side)
-    rademacher = [1 - 2 * (points >> (bits - 1 - r) & 1) for r in range(bits)]
-    gray = points ^ points >> 1
+    """Walsh functions on [0, 1) by their definition, products of Rademacher functions over a Gray code, at centres."""
+    bits = math.ceil(math.log2(side))
+    points = (np.arange(side) + 0.5) / side
+    rademacher = [np.where(points * 2 ** (r + 1) % 2 < 1, 1, -1) for r in range(bits)]
+    gray = (i ^ i >> 1 for i in range(side))
     factors = ([rademacher[r] for r in range(bits) if code >> r & 1] for code in gray)
     return np.array([np.prod([np.ones(side), *chosen], axis=0) for chosen in factors])
 
@@ -315,14 +320,21 @@ def test_single_pixel_patterns_are_walsh_functions(shape):
     c, h, w = shape
     p = h * w // 2
     matrix = SinglePixel.draw_for(c * p, shape, stream("x")).matrix().reshape(c, p, c, h, w)
-    down, across = (walsh(2 ** math.ceil(math.log2(side))) for side in (h, w))
-    order = sorted(((i, j) for i in range(len(down)) for j in range(len(across))), key=lambda ij: (sum(ij), ij[0]))
+    down, across = walsh(h), walsh(w)
+    order = sorted(((i, j) for i in range(h) for j in range(w)), key=lambda ij: (sum(ij), ij[0]))
     for row, (i, j) in enumerate(order[:p]):
-        pattern = (1 + np.outer(down[i], across[j])[:h, :w]) / 2
+        pattern = (1 + np.outer(down[i], across[j])) / 2
         for channel in range(c):
             np.testing.assert_allclose(matrix[channel, row, channel], pattern, atol=1e-6)
     for other in range(1, c):
         assert not matrix[0, :, other].any()
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (1, 9, 6), (1, 28, 12)])
+def test_all_single_pixel_patterns_determine_the_image(shape):
+    A = SinglePixel.draw_for(math.prod(shape), shape, stream("x")).to(torch.float64)
+    x = images(shape)
+    torch.testing.assert_close(torch.linalg.solve(A.matrix(), A(x).T).T, x)
 
 
 # --- how suites name operators
@@ -380,17 +392,17 @@ def test_the_name_before_the_colon_is_what_a_fingerprint_covers():
 def test_a_suite_runs_on_an_operator_with_parameters(csbench, tmp_path, tiny_suite):
     text = tiny_suite.read_text().replace("m = [10, 25]", "m = [784]").replace("reference_m = 25", "reference_m = 784")
     tiny_suite.write_text(text.replace('"gaussian"', '"gaussian-blur:sigma=2"'))
-    done = csbench("run", tiny_suite, "--methods", "zeros,min-norm")
+    done = csbench("run", tiny_suite, "--methods", "zeros,pca-gaussian")
     assert done.returncode == 0, done.stderr
     rows = load_results("tiny", tmp_path / "results")
     assert set(rows["operator"]) == {"gaussian-blur:sigma=2"}
-    assert rows[rows["method"] == "min-norm"]["mse"].mean() < rows[rows["method"] == "zeros"]["mse"].mean()
+    assert rows[rows["method"] == "pca-gaussian"]["mse"].mean() < rows[rows["method"] == "zeros"]["mse"].mean()
 
 
 @pytest.mark.parametrize(
     ("operator", "message"),
     [
-        ("block-average", "block-average has no m = 10 for images of shape (1, 28, 28); the nearest is m = 4"),
+        ("block-average", "block-average has no m = 10 for images of shape (1, 28, 28); the nearest is m = 16"),
         ("cartesian-fourier:power=-1", "cartesian-fourier has no m = 10"),
     ],
 )

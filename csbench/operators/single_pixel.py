@@ -19,7 +19,8 @@ class SinglePixel(ImageOperator):
     A reading is the sum, in natural units (pixel values times pixels), of the pixels that a pattern shows; the patterns
     are (1 + W_i W_j^T) / 2 with the Walsh functions W_i, whose sign changes i times. They are taken in the order of
     i + j, then of i, so that few patterns see the image at low resolution; the first one shows all of it. Where a side
-    is no power of two the patterns are cut out of those of the next.
+    is no power of two the functions are those of the next, stretched over the side: cut off they would soon be linearly
+    dependent, on 28 pixels from the eighth on.
 
     Args:
         patterns: how many, per channel.
@@ -34,7 +35,7 @@ class SinglePixel(ImageOperator):
         c, h, w = image_shape
         super().__init__(c * patterns, image_shape)
         self.down, self.across = _walsh(h), _walsh(w)
-        i, j = (axis.flatten() for axis in np.indices((len(self.down), len(self.across))))
+        i, j = (axis.flatten() for axis in np.indices((h, w)))
         self.order = torch.from_numpy(np.lexsort((i, i + j))[:patterns])
 
     @classmethod
@@ -53,19 +54,20 @@ class SinglePixel(ImageOperator):
         return ((coefficients[..., :1] + coefficients[..., self.order]) / 2).flatten(-2)
 
     def _adjoint(self, y: Tensor) -> Tensor:
-        readings = y.reshape(*y.shape[:-1], self.image_shape[0], -1) / 2
-        sides = len(self.down), len(self.across)
-        coefficients = readings.new_zeros(*readings.shape[:-1], sides[0] * sides[1])
-        coefficients = coefficients.index_copy(-1, self.order, readings).unflatten(-1, sides)
+        c, h, w = self.image_shape
+        readings = y.reshape(*y.shape[:-1], c, -1) / 2
+        coefficients = readings.new_zeros(*readings.shape[:-1], h * w).index_copy(-1, self.order, readings)
+        coefficients = coefficients.unflatten(-1, (h, w))
         patterns = self.down.to(y).T @ coefficients @ self.across.to(y)
         return (patterns + readings.sum(-1)[..., None, None]).flatten(-3)
 
 
 @lru_cache
 def _walsh(side: int) -> Tensor:
-    """Walsh functions on the first `side` points of a power of two, by number of sign changes; [functions, side]."""
+    """As many Walsh functions as pixels, by number of sign changes, at the centres of pixels; [functions, side]."""
     from scipy.linalg import hadamard
 
     functions = hadamard(1 << (side - 1).bit_length())
     changes = (np.diff(functions) != 0).sum(1)
-    return torch.from_numpy(functions[changes.argsort(), :side].astype(np.float64))
+    centres = (2 * np.arange(side) + 1) * len(functions) // (2 * side)
+    return torch.from_numpy(functions[changes.argsort()][:side, centres].astype(np.float64))
