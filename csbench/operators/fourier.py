@@ -57,7 +57,7 @@ class _SubsampledFourier(ImageOperator):
 
     def _adjoint(self, y: Tensor) -> Tensor:
         c, h, w = self.image_shape
-        parts = self.weights.to(y) * y.reshape(*y.shape[:-1], c, -1)
+        parts = self.weights.to(y) * y.unflatten(-1, (c, -1))
         pairs = y.new_zeros(*y.shape[:-1], c, 2 * h * w).index_copy(-1, self.parts, parts)
         points = torch.view_as_complex(pairs.reshape(*pairs.shape[:-1], h, w, 2))
         return torch.fft.ifft2(points, norm="ortho").real.flatten(-3)

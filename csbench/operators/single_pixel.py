@@ -55,7 +55,7 @@ class SinglePixel(ImageOperator):
 
     def _adjoint(self, y: Tensor) -> Tensor:
         c, h, w = self.image_shape
-        readings = y.reshape(*y.shape[:-1], c, -1) / 2
+        readings = y.unflatten(-1, (c, -1)) / 2
         coefficients = readings.new_zeros(*readings.shape[:-1], h * w).index_copy(-1, self.order, readings)
         coefficients = coefficients.unflatten(-1, (h, w))
         patterns = self.down.to(y).T @ coefficients @ self.across.to(y)

@@ -66,8 +66,8 @@ class Radon(ImageOperator):
     """Projections of each channel at equispaced angles in [0, 180): computed tomography (Radon 1917; Kak, Slaney 1988).
 
     A projection has d = ceil(sqrt(2) max(h, w)) detectors, one pixel apart, so that every pixel is seen at every angle.
-    A detector reads the sum, in natural units (pixel values times pixels), of the image along its ray, at points one
-    pixel apart between which and the pixels it interpolates bilinearly. The image is 0 beyond its border.
+    A detector reads the sum, in natural units (pixel values times pixels), of the image at points along its ray, one
+    pixel apart, by bilinear interpolation. The image is 0 beyond its border.
 
     Args:
         angles: how many.
@@ -104,8 +104,9 @@ class Radon(ImageOperator):
         return self._product(y, self.by_pixel, self.by_ray)
 
     def _product(self, x: Tensor, matrix: _SparseRows, transpose: _SparseRows) -> Tensor:
-        channels = x.reshape(-1, len(transpose.starts))
-        return _Product.apply(channels, matrix, transpose).reshape(*x.shape[:-1], -1)
+        channels = x.unflatten(-1, (-1, len(transpose.starts)))
+        products = _Product.apply(channels.flatten(0, -2), matrix, transpose)
+        return products.reshape(*channels.shape[:-1], len(matrix.starts)).flatten(-2)
 
 
 def _detectors(image_shape: Shape) -> int:
