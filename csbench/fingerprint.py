@@ -18,19 +18,19 @@ from pathlib import Path
 
 import csbench
 from csbench.method import Method
-from csbench.registry import entries
+from csbench.registry import parse_operator
 
 
 def fingerprint(method: Method, operator: str) -> str:
     """Hash of the method's class, parameters, code and data files, and of the operator's code.
 
     Args:
-        operator: registered name; an operator's code runs within every method.
+        operator: as a suite names it; an operator's code runs within every method.
     """
     digest = hashlib.sha256()
     cls = type(method)
     digest.update(json.dumps([cls.__module__, cls.__qualname__, method.params()], sort_keys=True).encode())
-    for module in sorted(reachable(cls.__module__) | reachable(entries("operators")[operator].module)):
+    for module in sorted(reachable(cls.__module__) | reachable(parse_operator(operator)[0].module)):
         digest.update(_code_hash(module).encode())
     for path in method.data_files():
         digest.update(hashlib.sha256(path.read_bytes()).digest())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +14,8 @@ from torch import Tensor
 from csbench.dataset import Split
 from csbench.errors import UsageError
 from csbench.measurement import Measurement
-from csbench.registry import get_dataset, get_operator
+from csbench.operators import ImageOperator, LinearOperator
+from csbench.registry import get_dataset, get_operator, parse_operator
 from csbench.seeding import stream
 
 BLOCK_ROWS = 1024  # of A in float64 at a time
@@ -36,7 +39,8 @@ class Problem:
     """Coordinates of a batch of recoveries; they determine y to the last bit.
 
     Attributes:
-        operator: registered name of a family of measurement operators.
+        operator: registered name of a family of measurement operators, with parameters after a colon where they are not
+            the defaults, as in `gaussian-blur:sigma=2`.
         noise_norm: sqrt(E||noise||^2); entries have standard deviation noise_norm / sqrt(m).
         draw: which random operator.
         images: how many, from the start of the split.
@@ -58,7 +62,7 @@ class Problem:
         rounded to float32, so that neither the size of the batch nor the processor shows in it.
 
         Raises:
-            UsageError: the split has fewer images.
+            UsageError: the split has fewer images; there is no such operator for them.
         """
         dataset = get_dataset(self.dataset)
         available = dataset.images(self.split)
@@ -67,7 +71,7 @@ class Problem:
         chosen = available[: self.images]
         x = chosen.signals()
         where = (self.dataset, self.split, self.operator, self.m, self.draw)
-        A = get_operator(self.operator).draw(self.m, dataset.n, stream("operator", *where))
+        A = draw_operator(self.operator, self.m, dataset.image_shape, stream("operator", *where))
         m = A.shape[0]
         noise_std = self.noise_norm / m**0.5
         exact = torch.empty(len(x), m, dtype=torch.float64)
@@ -84,6 +88,36 @@ class Problem:
     def method_seed_names(self) -> tuple[str | int, ...]:
         """Names of the stream for a method's own randomness: the same for every method."""
         return ("method", self.dataset, self.split, self.operator, self.m, self.draw)
+
+
+def draw_operator(spec: str, m: int, image_shape: tuple[int, int, int], rng: torch.Generator) -> LinearOperator:
+    """A measurement operator of m rows for images of shape (c, h, w).
+
+    Args:
+        spec: a registered name, or `NAME:PARAMETER=VALUE,...`.
+
+    Raises:
+        UsageError: no such family or parameter; it has no such m, or the parameter is out of range.
+    """
+    entry, parameters = parse_operator(spec)
+    family = get_operator(entry.name)
+    if issubclass(family, ImageOperator):
+        return family.draw_for(m, image_shape, rng, **parameters)
+    return family.draw(m, math.prod(image_shape), rng, **parameters)
+
+
+def check_operator(spec: str, ms: Sequence[int], image_shape: tuple[int, int, int]) -> None:
+    """Refuse what `draw_operator` would refuse of an operator that needs the image's shape, but before any work.
+
+    Raises:
+        UsageError: no such family or parameter; it has no such m, or the parameter is out of range.
+    """
+    entry, parameters = parse_operator(spec)
+    family = get_operator(entry.name)
+    if issubclass(family, ImageOperator):
+        for m in ms:
+            family.setting(m, image_shape)
+        family.draw_for(min(ms), image_shape, stream("check"), **parameters)
 
 
 def digest(y: Tensor) -> str:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import ast
 import importlib
 import importlib.util
+import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -29,7 +30,13 @@ Kind = Literal["methods", "datasets", "operators"]
 BASES: dict[Kind, tuple[str, ...]] = {
     "methods": ("Method", "PathMethod"),
     "datasets": ("Dataset",),
-    "operators": ("LinearOperator",),
+    "operators": ("LinearOperator", "MatrixFree", "ImageOperator"),
+}
+FACTS = ("rows", "adjoint_by", "cost")  # what a class of operators says of itself in attributes of these names
+FACTS_OF: dict[str, dict[str, str]] = {  # of classes that hold no such attributes
+    "DenseMatrix": {"rows": "any", "adjoint_by": "transposed matrix", "cost": "m n"},
+    "RandomPixelMask": {"rows": "1 ... n", "adjoint_by": "zeros where hidden", "cost": "m"},
+    "Identity": {"rows": "n", "adjoint_by": "itself", "cost": "1"},
 }
 PACKAGE = Path(__file__).parent
 
@@ -39,11 +46,13 @@ class Entry:
     """One registered name, as far as its source tells without importing it.
 
     Attributes:
-        fields: hyper-parameter name to the source text of its default.
+        fields: hyper-parameter name to the source text of its default; of operators, the parameters of their draw.
         configured: True where the name stands in the module's `configurations` and not on a class.
         module: dotted name of the module.
         on_request: True where the class says `on_request: ClassVar[bool] = True`: a method that suites run only where
             it is named.
+        facts: of operators, `rows`: m in words, `adjoint_by`: how the adjoint is computed, and `cost`: of one
+            application, without the O(); where the class tells.
     """
 
     name: str
@@ -55,6 +64,7 @@ class Entry:
     fields: dict[str, str]
     configured: bool = False
     on_request: bool = False
+    facts: dict[str, str] = field(default_factory=dict)
 
     @property
     def summary(self) -> str:
@@ -91,7 +101,9 @@ def entries(kind: Kind) -> dict[str, Entry]:
             name = _class_attribute(node, "name") or kebab(node.name)
             doc = ast.get_docstring(node) or ""
             on_request = _class_attribute(node, "on_request") == "True"
-            add(Entry(name, kind, module, path, node.name, doc, _fields(node, by_class), on_request=on_request))
+            fields = (_parameters if kind == "operators" else _fields)(node, by_class)
+            facts = _facts(node, by_class) if kind == "operators" else {}
+            add(Entry(name, kind, module, path, node.name, doc, fields, on_request=on_request, facts=facts))
     for module, (path, tree) in modules.items():
         for name, call in _configurations(tree):
             node = by_class.get(_last_name(call.func))
@@ -124,9 +136,41 @@ def get_dataset(name: str) -> Dataset:
 
 
 def get_operator(name: str) -> type[LinearOperator]:
-    """The class of measurement operators of this name; `.draw(m, n, rng)` makes one."""
+    """The class of measurement operators of this name.
+
+    `.draw(m, n, rng)` makes one, or `.draw_for(m, image_shape, rng)` where the family needs the image's shape.
+    """
     entry = _entry("operators", name)
     return getattr(_import(entry), entry.class_name)
+
+
+def parse_operator(spec: str) -> tuple[Entry, dict[str, int | float]]:
+    """The family and the parameters of an operator as suites name it: `NAME` or `NAME:PARAMETER=VALUE,...`.
+
+    >>> entry, parameters = parse_operator("gaussian-blur:sigma=2")
+    >>> entry.name, parameters
+    ('gaussian-blur', {'sigma': 2.0})
+
+    Raises:
+        UsageError: there is no such family or parameter, or the value is no number of the parameter's kind.
+    """
+    name, _, rest = spec.partition(":")
+    entry = _entry("operators", name)
+    parameters: dict[str, int | float] = {}
+    for part in filter(None, rest.split(",")):
+        key, _, text = part.partition("=")
+        if key not in entry.fields:
+            known = ", ".join(f"{k}={v}" for k, v in entry.fields.items()) or "none"
+            raise UsageError(f"{spec!r}: {name} has no parameter {key!r}; its parameters: {known}")
+        kind = int if isinstance(ast.literal_eval(entry.fields[key]), int) else float
+        try:
+            parameters[key] = kind(text)
+        except ValueError:
+            parameters[key] = math.nan
+        if not math.isfinite(parameters[key]):
+            wanted = "an integer" if kind is int else "a number"
+            raise UsageError(f"{spec!r}: parameter {key} of {name} must be {wanted}, got {text!r}")
+    return entry, parameters
 
 
 def source_roots() -> list[Path]:
@@ -219,6 +263,26 @@ def _fields(node: ast.ClassDef, by_class: dict[str, ast.ClassDef]) -> dict[str, 
         if isinstance(item, ast.AnnAssign) and "ClassVar" not in ast.unparse(item.annotation):
             fields[ast.unparse(item.target)] = ast.unparse(item.value) if item.value else "required"
     return fields
+
+
+def _parameters(node: ast.ClassDef, by_class: dict[str, ast.ClassDef]) -> dict[str, str]:
+    """Keyword-only arguments of an operator's `draw_for` or `draw`, its own or inherited, with their defaults."""
+    for item in node.body:
+        if isinstance(item, ast.FunctionDef) and item.name in ("draw_for", "draw"):
+            pairs = zip(item.args.kwonlyargs, item.args.kw_defaults, strict=True)
+            return {argument.arg: ast.unparse(default) for argument, default in pairs if default is not None}
+    inherited = (_parameters(by_class[base], by_class) for base in _base_names(node) if base in by_class)
+    return next(inherited, {})
+
+
+def _facts(node: ast.ClassDef, by_class: dict[str, ast.ClassDef]) -> dict[str, str]:
+    """What is known of a class of operators, its own facts before those of its bases."""
+    facts: dict[str, str] = {}
+    for base in reversed(_base_names(node)):
+        if base in by_class:
+            facts |= _facts(by_class[base], by_class)
+    own = {name: value for name in FACTS if (value := _class_attribute(node, name)) is not None}
+    return facts | FACTS_OF.get(node.name, {}) | own
 
 
 def _configurations(tree: ast.Module) -> Iterator[tuple[str, ast.Call]]:

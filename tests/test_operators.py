@@ -1,17 +1,42 @@
 import math
 import pickle
 
+import numpy as np
 import pytest
+import scipy.fft
+import scipy.linalg
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from csbench.errors import ShapeError, UsageError
-from csbench.operators import DenseMatrix, Gaussian, Identity, LinearOperator, Rademacher, RandomPixelMask, from_matrix
+from csbench.operators import (
+    DenseMatrix,
+    Gaussian,
+    Identity,
+    ImageOperator,
+    LinearOperator,
+    PartialCirculant,
+    Rademacher,
+    RandomPixelMask,
+    SparseRademacher,
+    SubsampledDCT,
+    SubsampledHadamard,
+    from_matrix,
+)
 from csbench.registry import entries, get_operator
 from csbench.seeding import stream
 
-FAMILIES = [Gaussian, Rademacher, RandomPixelMask, Identity]
+FAMILIES = [
+    Gaussian,
+    Rademacher,
+    RandomPixelMask,
+    Identity,
+    SparseRademacher,
+    SubsampledDCT,
+    SubsampledHadamard,
+    PartialCirculant,
+]
 shapes = st.tuples(st.integers(1, 30), st.integers(1, 30), st.integers(0, 10**6))
 
 
@@ -22,7 +47,9 @@ def draw(family: type[LinearOperator], shape: tuple[int, int, int]) -> LinearOpe
 
 
 def test_every_operator_is_tested_here():
-    assert {get_operator(name) for name in entries("operators")} == {*FAMILIES, DenseMatrix}
+    """Those that need the image's shape are tested in test_image_operators.py."""
+    plain = {family for name in entries("operators") if not issubclass(family := get_operator(name), ImageOperator)}
+    assert plain == {*FAMILIES, DenseMatrix}
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -111,7 +138,65 @@ def test_impossible_draws_are_refused():
         RandomPixelMask.draw(8, 7, stream("x"))
     with pytest.raises(ShapeError, match="m = n = 7"):
         Identity.draw(6, 7, stream("x"))
+    with pytest.raises(UsageError, match="subsampled-dct has 1 to 7 rows here, not m = 8; the nearest is m = 7"):
+        SubsampledDCT.draw(8, 7, stream("x"))
+    with pytest.raises(UsageError, match="subsampled-hadamard has 1 to 8 rows here, not m = 9"):
+        SubsampledHadamard.draw(9, 7, stream("x"))
     with pytest.raises(UsageError, match="cannot be drawn"):
         DenseMatrix.draw(6, 7, stream("x"))
     with pytest.raises(ShapeError, match="distinct"):
         RandomPixelMask(torch.tensor([1, 1]), 5)
+
+
+@pytest.mark.parametrize("family", [SubsampledDCT, SubsampledHadamard, PartialCirculant])
+def test_fast_operators_keep_what_half_precision_can_hold(family):
+    A = family.draw(20, 60, stream("half"))
+    x = torch.rand(3, 60)
+    low = A.to(torch.bfloat16)(x.bfloat16())
+    assert low.dtype == torch.bfloat16
+    torch.testing.assert_close(low.float(), A(x), atol=0.03, rtol=0.02)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 8, 49, 60])
+def test_subsampled_dct_is_scipys(n):
+    A = SubsampledDCT.draw(max(1, n // 2), n, stream("dct", n)).to(torch.float64)
+    x = torch.randn(4, n, generator=stream("x"), dtype=torch.float64)
+    transformed = scipy.fft.dctn((A.signs * x).numpy(), axes=[1], norm="ortho")
+    np.testing.assert_allclose(A(x), math.sqrt(n / A.shape[0]) * transformed[:, A.kept.numpy()], atol=1e-12)
+    assert A.signs.abs().eq(1).all()
+
+
+@pytest.mark.parametrize("n", [1, 2, 16, 20, 33])
+def test_subsampled_hadamard_is_scipys_padded_to_a_power_of_two(n):
+    A = SubsampledHadamard.draw(max(1, n // 2), n, stream("hadamard", n)).to(torch.float64)
+    matrix = scipy.linalg.hadamard(2 ** math.ceil(math.log2(n)))[A.kept.numpy(), :n] * A.signs.numpy()
+    np.testing.assert_allclose(A.matrix(), matrix / math.sqrt(A.shape[0]), atol=1e-12)
+
+
+@pytest.mark.parametrize("n", [1, 2, 15, 16])
+def test_partial_circulant_is_rows_of_an_orthonormal_circulant_matrix(n):
+    A = PartialCirculant.draw(n, n, stream("circulant", n)).to(torch.float64)
+    matrix = A.matrix().numpy()
+    np.testing.assert_allclose(matrix, scipy.linalg.circulant(matrix[:, 0]), atol=1e-12)
+    np.testing.assert_allclose(matrix @ matrix.T, np.eye(n), atol=1e-12)
+    part = PartialCirculant(A.spectrum, torch.arange(0, n, 2), n).to(torch.float64)
+    np.testing.assert_allclose(part.matrix() * math.sqrt(len(part.kept) / n), matrix[::2], atol=1e-12)
+
+
+def test_sparse_rademacher_has_a_third_of_its_entries():
+    matrix = SparseRademacher.draw(300, 1000, stream("sparse")).matrix() * math.sqrt(300 / 3)
+    for value, share in ((1.0, 1 / 6), (0.0, 2 / 3), (-1.0, 1 / 6)):
+        assert abs(torch.isclose(matrix, torch.tensor(value)).float().mean().item() - share) < 0.004
+
+
+@pytest.mark.parametrize("family", [SubsampledDCT, SubsampledHadamard, PartialCirculant])
+def test_a_sparse_image_comes_back_from_few_fast_measurements(family):
+    """What the operators are for: the least l1 norm finds 5 spikes in 128 from 50 rows (Candes, Romberg, Tao 2006)."""
+    from scipy.optimize import linprog
+
+    A = family.draw(50, 128, stream("sparse recovery")).to(torch.float64)
+    x = torch.zeros(128, dtype=torch.float64)
+    x[torch.randperm(128, generator=stream("support"))[:5]] = torch.randn(5, generator=stream("values")).double()
+    matrix = A.matrix().numpy()
+    found = linprog(np.ones(256), A_eq=np.hstack([matrix, -matrix]), b_eq=A(x).numpy(), bounds=(0, None)).x
+    np.testing.assert_allclose(found[:128] - found[128:], x, atol=1e-6)

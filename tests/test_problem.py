@@ -25,6 +25,19 @@ def test_y_is_pinned():
             ("fashion-mnist", "rademacher", 50),
             ("mnist", "random-pixel-mask", 75),
             ("mnist", "identity", 784),
+            ("mnist", "subsampled-dct", 100),
+            ("mnist", "subsampled-hadamard", 100),
+            ("mnist", "partial-circulant", 100),
+            ("mnist", "sparse-rademacher", 100),
+            ("mnist", "cartesian-fourier", 140),
+            ("mnist", "radial-fourier", 105),
+            ("mnist", "centre-block", 588),
+            ("mnist", "random-block", 588),
+            ("mnist", "block-average", 49),
+            ("mnist", "gaussian-blur:sigma=2", 784),
+            ("mnist", "motion-blur", 784),
+            ("mnist", "radon", 200),
+            ("mnist", "single-pixel", 100),
         ]
     }
     assert found == {
@@ -32,6 +45,19 @@ def test_y_is_pinned():
         "rademacher": "a215a7bdd02eb112",
         "random-pixel-mask": "cba07711e68e8017",
         "identity": "72d3f79fb6ac6c51",
+        "subsampled-dct": "a66225da2555b095",
+        "subsampled-hadamard": "d0a0811f5a35265a",
+        "partial-circulant": "db4ee8841d5e57c4",
+        "sparse-rademacher": "a923f74f427dc090",
+        "cartesian-fourier": "d0992f1a843940f9",
+        "radial-fourier": "4707a1b30a9c3b4f",
+        "centre-block": "23b2c1eed5fde204",
+        "random-block": "6aa3f70a1c6e449c",
+        "block-average": "b6282f7f44e16107",
+        "gaussian-blur:sigma=2": "47af16f7dee8d5bc",
+        "motion-blur": "e6c86df73024f645",
+        "radon": "f0af717198dbbf01",
+        "single-pixel": "e0f54bbdc44aeec5",
     }
 
 

@@ -26,6 +26,8 @@ def test_the_published_suites_are_those_of_the_paper():
         ("noise_norm = 0.1", "noise_norm = -1", "'noise_norm' must be 0 or more"),
         ('dataset = "mnist"', 'dataset = "mnits"', "'dataset': unknown dataset 'mnits'. Did you mean 'mnist'"),
         ('operator = "gaussian"', 'operator = "gauss"', "'operator': unknown operator 'gauss'"),
+        ('"gaussian"', '"gaussian-blur:sgima=2"', "'operator': 'gaussian-blur:sgima=2': gaussian-blur has no "),
+        ('"gaussian"', '"motion-blur:length=a"', "parameter length of motion-blur must be an integer, got 'a'"),
         ("reference_m = 25", "reference_m = 26", "'reference_m' must be one of m = 10, 25"),
         ('name = "tiny"', 'name = "a/b"', "'name' must not contain"),
         ('name = "tiny"', 'name = "quick"', "'quick' is a suite of csbench; take another name"),

@@ -30,14 +30,17 @@ def list_(
 
 
 def _catalogue(what: str) -> list[dict[str, Any]]:
-    from csbench.registry import BASES, entries
+    from csbench.registry import BASES, FACTS, entries
 
     if what in BASES:
         rows = []
         for entry in entries(what).values():  # type: ignore[arg-type]
             row: dict[str, Any] = {"name": entry.name}
-            if what == "methods":
+            if what != "datasets":
                 row["parameters"] = entry.fields
+            if what == "operators":
+                facts = {name: entry.facts.get(name, "") for name in FACTS}
+                row |= {"m": facts["rows"], "adjoint": facts["adjoint_by"], "cost": f"O({facts['cost']})"}
             rows.append(row | {"what": entry.summary, "module": entry.module})
         return rows
     if what == "suites":

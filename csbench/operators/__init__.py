@@ -7,7 +7,40 @@ tensor([1., 2.])
 """
 
 from csbench.operators.base import DenseMatrix, LinearOperator, from_matrix
+from csbench.operators.block import CentreBlock, RandomBlock
+from csbench.operators.blur import GaussianBlur, MotionBlur
+from csbench.operators.fourier import CartesianFourier, RadialFourier
+from csbench.operators.free import MatrixFree
+from csbench.operators.image import ImageOperator
 from csbench.operators.random import Gaussian, Rademacher
+from csbench.operators.resolution import BlockAverage
 from csbench.operators.selection import Identity, RandomPixelMask
+from csbench.operators.single_pixel import SinglePixel
+from csbench.operators.sparse import SparseRademacher
+from csbench.operators.subsampled import PartialCirculant, SubsampledDCT, SubsampledHadamard
+from csbench.operators.tomography import Radon
 
-__all__ = ["DenseMatrix", "Gaussian", "Identity", "LinearOperator", "Rademacher", "RandomPixelMask", "from_matrix"]
+__all__ = [
+    "BlockAverage",
+    "CartesianFourier",
+    "CentreBlock",
+    "DenseMatrix",
+    "Gaussian",
+    "GaussianBlur",
+    "Identity",
+    "ImageOperator",
+    "LinearOperator",
+    "MatrixFree",
+    "MotionBlur",
+    "PartialCirculant",
+    "Rademacher",
+    "RadialFourier",
+    "Radon",
+    "RandomBlock",
+    "RandomPixelMask",
+    "SinglePixel",
+    "SparseRademacher",
+    "SubsampledDCT",
+    "SubsampledHadamard",
+    "from_matrix",
+]

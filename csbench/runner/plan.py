@@ -10,12 +10,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
-from csbench.errors import CsbenchError, MissingWeights
+from csbench.errors import CsbenchError, MissingWeights, UsageError
 from csbench.fingerprint import fingerprint
 from csbench.method import Method
 from csbench.priors import checkpoint
 from csbench.priors.generator import ARCHITECTURES
-from csbench.problem import Problem
+from csbench.problem import Problem, check_operator
 from csbench.registry import get_dataset, get_method
 from csbench.store import CellId
 from csbench.suites import Suite
@@ -57,8 +57,17 @@ def without_broken(suite: Suite) -> tuple[Suite, list[str]]:
 
 
 def make_cells(suite: Suite) -> list[Cell]:
-    """All cells, problem by problem, so that a problem is simulated once for all methods."""
-    served_as = get_dataset(suite.dataset).relative or suite.dataset
+    """All cells, problem by problem, so that a problem is simulated once for all methods.
+
+    Raises:
+        UsageError: the suite's operator is not to be had with its m or its parameters.
+    """
+    dataset = get_dataset(suite.dataset)
+    try:
+        check_operator(suite.operator, suite.m, dataset.image_shape)
+    except UsageError as error:
+        raise UsageError(f"suite {suite.name}: fields 'operator' and 'm': {error}") from None
+    served_as = dataset.relative or suite.dataset
     bound = {
         noise_norm: [(name, get_method(name)().bind(served_as, suite.operator, noise_norm)) for name in suite.methods]
         for noise_norm in suite.noise_norms

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from csbench.errors import UnknownName, UsageError
-from csbench.registry import entries
+from csbench.registry import entries, parse_operator
 
 FOLDER = Path(__file__).parent
 
@@ -22,6 +22,8 @@ class Suite:
     """A grid of problems on one dataset and one family of operators, over m or over the level of the noise.
 
     Attributes:
+        operator: registered name, with parameters after a colon where they are not the defaults, as in
+            `gaussian-blur:sigma=2`.
         m: numbers of measurements, increasing; one of them where there are several levels of noise.
         noise_norms: sqrt(E||noise||^2), increasing.
         images: test images per cell, from the start of the test split.
@@ -177,9 +179,12 @@ def parse_suite(table: dict[str, Any], path: Path) -> Suite:
         raise UsageError(f"{path}: field 'name': {table['name']!r} is a suite of csbench; take another name")
     if "~" in table["name"] or "/" in table["name"]:
         raise UsageError(f"{path}: field 'name' must not contain '~' or '/', got {table['name']!r}")
-    for field, kind in (("dataset", "datasets"), ("operator", "operators")):
-        if table[field] not in entries(kind):
-            raise UsageError(f"{path}: field {field!r}: {UnknownName(field, table[field], entries(kind))}")
+    if table["dataset"] not in entries("datasets"):
+        raise UsageError(f"{path}: field 'dataset': {UnknownName('dataset', table['dataset'], entries('datasets'))}")
+    try:
+        parse_operator(table["operator"])
+    except UsageError as error:
+        raise UsageError(f"{path}: field 'operator': {error}") from None
     lists = {"m": tuple(m), "methods": tuple(table.get("methods", ())), "fewer_images": tuple(fewer)}
     values: dict[str, Any] = table | lists | {"noise_norms": tuple(map(float, noise))}
     return Suite(**{field: value for field, value in values.items() if field != "noise_norm"})
