@@ -20,14 +20,14 @@ from csbench.registry import source_roots
 from csbench.suites import Suite
 
 DONE = ("fresh", "not_applicable")
-BY_CONTENT = {".py", ".json", ".toml"}  # other files are large: their size and time of change must do
+BY_CONTENT = (".py", ".json", ".toml")  # other files are large: their size and time of change must do
 
 
 def recall(suite: Suite, results: Path) -> dict[str, Any] | None:
     """What was remembered of a suite, if it still holds."""
     try:
         known = json.loads(_file(results).read_text())[suite.name]
-        holds = known["stamp"] == stamp(suite, results) and known["data"] == _seen(map(Path, known["files"]))
+        holds = known["stamp"] == stamp(suite, results) and known["data"] == _seen(known["files"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return known["answer"] if holds else None
@@ -42,7 +42,7 @@ def remember(suite: Suite, results: Path, before: str, files: Iterable[Path], an
         files: further files that the answer depends on: the methods' own data, wherever they are.
     """
     paths = sorted(map(str, files))
-    entry = {"stamp": before, "files": paths, "data": _seen(map(Path, paths)), "answer": answer}
+    entry = {"stamp": before, "files": paths, "data": _seen(paths), "answer": answer}
     with contextlib.suppress(OSError):
         try:
             known = json.loads(_file(results).read_text())
@@ -76,19 +76,23 @@ def _file(results: Path) -> Path:
     return results / ".status.json"
 
 
-def _walked(roots: Iterable[Path]) -> Iterator[Path]:
+def _walked(roots: Iterable[Path]) -> Iterator[str]:
     for root in roots:
         if root.is_file():
-            yield root
+            yield str(root)
         for folder, _, names in os.walk(root, followlinks=True):
             if not folder.endswith("__pycache__"):
-                yield from (Path(folder, name) for name in names)
+                yield from (os.path.join(folder, name) for name in names)
 
 
-def _seen(files: Iterable[Path]) -> str:
+def _seen(files: Iterable[str | Path]) -> str:
     digest = hashlib.sha256()
-    for path in sorted(files):
-        facts = path.stat()
+    for path in sorted(map(str, files)):
+        facts = os.stat(path)
         digest.update(f"{path}\0{facts.st_size}\0".encode())
-        digest.update(path.read_bytes() if path.suffix in BY_CONTENT else str(facts.st_mtime_ns).encode())
+        if path.endswith(BY_CONTENT):
+            with open(path, "rb") as file:
+                digest.update(file.read())
+        else:
+            digest.update(str(facts.st_mtime_ns).encode())
     return digest.hexdigest()
