@@ -84,7 +84,7 @@ class PnPADMM(_PlugAndPlay):
     """
 
     name: ClassVar[str] = "pnp-admm"
-    iterations: int = 60
+    iterations: int = 120
     first_sigma: float = 0.5
     last_sigma: float = 0.02
 
@@ -92,3 +92,6 @@ class PnPADMM(_PlugAndPlay):
         sigmas = np.geomspace(self.first_sigma, self.last_sigma, self.iterations).tolist()
         x_hat = admm(given.A, given.y, self.make_denoiser(given), sigmas, given.noise_std).to(given.y.dtype)
         return Recovery(x_hat, {"residual": (given.A(x_hat) - given.y).norm(dim=1)})
+
+
+configurations = {"pnp-admm-tv": PnPADMM(denoiser="tv", strength=0.8)}

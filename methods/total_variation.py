@@ -27,7 +27,6 @@ class TV(PathMethod):
             operator family and noise; without one, noise_std, or a thousandth of the largest entry of A^T y where
             there is no noise.
         box: whether x is held in [0, 1] while it is sought, and not only clipped in the end as that of the Lassos.
-        isotropic: whether a gradient's magnitude is its Euclidean norm, or else the sum of its absolute values.
         clip: whether x_hat is clipped to [0, 1].
         tol: relative duality gap above which an image is flagged as not converged, and at which iterations end.
         max_iterations: for one penalty.
@@ -35,7 +34,6 @@ class TV(PathMethod):
 
     alpha: float | None = None
     box: bool = False
-    isotropic: bool = True
     clip: bool = True
     tol: float = 1e-4
     max_iterations: int = 2000
@@ -51,9 +49,8 @@ class TV(PathMethod):
 
     def recover_path(self, given: Measurement, alphas: list[float]) -> list[Recovery]:
         solutions = tv_path(
-            given.A, given.y, given.image_shape, alphas,
-            isotropic=self.isotropic, box=self.box, tol=self.tol, iterations=self.max_iterations,
-        )  # fmt: skip
+            given.A, given.y, given.image_shape, alphas, box=self.box, tol=self.tol, iterations=self.max_iterations
+        )
         recoveries = []
         for alpha, solution in zip(alphas, solutions, strict=True):
             x_hat = solution.x.to(given.y.dtype)

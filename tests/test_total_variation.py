@@ -15,11 +15,6 @@ from csbench.operators import DenseMatrix, Gaussian, Identity, LinearOperator, R
 from csbench.solvers.total_variation import gradient, gradient_adjoint, tv_path
 
 Shape = tuple[int, int, int]
-KINDS = [
-    {"isotropic": True, "box": False},
-    {"isotropic": True, "box": True},
-    {"isotropic": False, "box": False},
-]
 
 
 def piecewise_constant(image_shape: Shape, batch: int) -> torch.Tensor:
@@ -50,27 +45,26 @@ def differences(image_shape: Shape) -> list[sp.csr_matrix]:
     return [sp.kron(sp.kron(eyes[0], along(h)), eyes[2]).tocsr(), sp.kron(sp.kron(eyes[0], eyes[1]), along(w)).tocsr()]
 
 
-def cvxpy_objective(A: LinearOperator, y: torch.Tensor, image_shape: Shape, alpha: float, **kind: bool) -> float:
+def cvxpy_objective(A: LinearOperator, y: torch.Tensor, image_shape: Shape, alpha: float, box: bool) -> float:
     x = cp.Variable(A.shape[1])
     pixels = A.shape[1] // image_shape[0]
     rows = cp.vstack([cp.reshape(D @ x, (image_shape[0], pixels), order="C") for D in differences(image_shape)])
-    tv = cp.sum(cp.norm(rows, 2, axis=0)) if kind["isotropic"] else cp.norm1(cp.vec(rows, order="C"))
-    objective = 0.5 * cp.sum_squares(A.matrix().numpy() @ x - y.numpy()) + alpha * tv
-    found = cp.Problem(cp.Minimize(objective), [x >= 0, x <= 1] if kind["box"] else [])
+    objective = 0.5 * cp.sum_squares(A.matrix().numpy() @ x - y.numpy()) + alpha * cp.sum(cp.norm(rows, 2, axis=0))
+    found = cp.Problem(cp.Minimize(objective), [x >= 0, x <= 1] if box else [])
     return float(found.solve(solver=cp.CLARABEL))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("image_shape", "m"), [((1, 8, 10), 30), ((3, 6, 5), 40), ((1, 5, 6), 40)])
 @pytest.mark.parametrize("alpha", [1e-4, 1e-2, 0.3])
-@pytest.mark.parametrize("kind", KINDS, ids=["isotropic", "box", "anisotropic"])
-def test_objective_agrees_with_cvxpy(image_shape, m, alpha, kind):
+@pytest.mark.parametrize("box", [False, True])
+def test_objective_agrees_with_cvxpy(image_shape, m, alpha, box):
     A, y = problem(image_shape, m)
-    solution = tv_path(A, y, image_shape, [alpha], tol=1e-5, iterations=20_000, **kind)[0]
+    solution = tv_path(A, y, image_shape, [alpha], tol=1e-5, iterations=20_000, box=box)[0]
     assert solution.gap.max() <= 1e-5
     for i in range(len(y)):
-        expected = cvxpy_objective(A, y[i], image_shape, alpha, **kind)
+        expected = cvxpy_objective(A, y[i], image_shape, alpha, box)
         assert solution.objective[i].item() == pytest.approx(expected, rel=1e-4)
-    if kind["box"]:
+    if box:
         assert solution.x.min() >= 0
         assert solution.x.max() <= 1
 

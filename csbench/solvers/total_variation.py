@@ -2,12 +2,13 @@
 
     minimise  P(x) = 1/2 ||A x - y||^2 + alpha TV(x),   TV(x) = sum over pixels of |D x|,   optionally with 0 <= x <= 1
 
-D takes forward differences, none of them across the border (Rudin, Osher, Fatemi 1992; Chambolle 2004). ADMM splits
-z = D x (Goldstein and Osher 2009; Boyd, Parikh, Chu, Peleato, Eckstein 2011). Its quadratic step is solved exactly:
-D^T D is diagonal in the 2-D DCT, A adds a part of rank m, and one eigendecomposition of an m x m matrix serves every
-penalty and every image's own step size. On digits a relative gap of 1e-4 takes it some hundreds of iterations, and the
-primal-dual method of Chambolle and Pock (2011) some thousands. Every image is certified by its duality gap, and goes on
-until that is small, whatever the rest of the batch does.
+D takes forward differences, none of them across the border, and |D x| at a pixel is the Euclidean norm of those of all
+channels (Rudin, Osher, Fatemi 1992; Chambolle 2004; for colour, Blomgren and Chan 1998). ADMM splits z = D x (Goldstein
+and Osher 2009; Boyd, Parikh, Chu, Peleato, Eckstein 2011). Its quadratic step is solved exactly: D^T D is diagonal in
+the 2-D DCT, A adds a part of rank m, and one eigendecomposition of an m x m matrix serves every penalty and every
+image's own step size. On digits a relative gap of 1e-4 takes it some hundreds of iterations, and the primal-dual method
+of Chambolle and Pock (2011) some thousands. Every image is certified by its duality gap, and goes on until that is
+small, whatever the rest of the batch does.
 """
 
 from __future__ import annotations
@@ -82,13 +83,17 @@ def gradient_adjoint(p: Tensor) -> Tensor:
     return x
 
 
+def length(g: Tensor) -> Tensor:
+    """|g| at each pixel, shape [batch, 2, c, h, w] -> [batch, 1, 1, h, w]."""
+    return g.square().sum((1, 2), keepdim=True).sqrt()
+
+
 def tv_path(
     A: LinearOperator,
     y: Tensor,
     image_shape: tuple[int, int, int],
     alphas: Sequence[float],
     *,
-    isotropic: bool = True,
     box: bool = False,
     tol: float = 1e-4,
     iterations: int = 2000,
@@ -101,8 +106,6 @@ def tv_path(
     Args:
         y: shape [batch, m].
         alphas: positive, in any order.
-        isotropic: |D x| at a pixel is the Euclidean norm of all its differences, of all channels together (Blomgren and
-            Chan 1998); otherwise the sum of their absolute values.
         box: whether x is held in [0, 1].
         tol: relative duality gap at which an image is done.
         iterations: at most, for each penalty.
@@ -112,7 +115,7 @@ def tv_path(
     """
     if not alphas or not all(alpha > 0 for alpha in alphas):
         raise ValueError(f"penalties must be positive, got {alphas}")
-    problem = _Problem(A.to(torch.float64), image_shape, isotropic, box)
+    problem = _Problem(A.to(torch.float64), image_shape, box)
     y = y.double()
     z, x = y.new_zeros(len(y), 2, *image_shape), y.new_zeros(len(y), A.shape[1])
     state = (z, z.clone(), x, x.clone())
@@ -128,10 +131,9 @@ class _Problem:
     d = (U^T y - W v) / (rho + eigenvalues) (Woodbury 1950).
     """
 
-    def __init__(self, A: LinearOperator, image_shape: tuple[int, int, int], isotropic: bool, box: bool):
+    def __init__(self, A: LinearOperator, image_shape: tuple[int, int, int], box: bool):
         c, h, w = image_shape
         self.A, self.image_shape, self.box = A, image_shape, box
-        self.over = (1, 2) if isotropic else ()  # axes of directions and channels, whose differences share a norm
         self.psi = DCT2(image_shape)
         down, right = (2 - 2 * torch.cos(math.pi * torch.arange(k, dtype=A.dtype, device=A.device) / k) for k in (h, w))
         self.laplacian = (down[:, None] + right).expand(c, h, w).flatten()  # D^T D in the DCT basis
@@ -176,7 +178,7 @@ class _Problem:
             d = (target - v @ self.W.T) / (rho + self.eigenvalues)
             step = torch.addmm(self.filtered(v, self.inverse), d, self.W)
             g = RELAXATION * gradient(self.images(step)) + (1 - RELAXATION) * z + u
-            u = g * (radius / self.length(g).maximum(radius))
+            u = g * (radius / length(g).maximum(radius))
             z = g - u
             if self.box:
                 free = RELAXATION * step + (1 - RELAXATION) * x + s
@@ -197,7 +199,7 @@ class _Problem:
         _, u, x, s = state
         r = y - self.A(x)
         residual = r.norm(dim=1)
-        objective = residual.square() / 2 + alpha * self.length(gradient(self.images(x))).flatten(1).sum(1)
+        objective = residual.square() / 2 + alpha * length(gradient(self.images(x))).flatten(1).sum(1)
         if not self.box:
             r = r - r @ self.constants @ self.of_constants
         back, p = self.A.adjoint(r), rho[:, None, None, None, None] * u
@@ -209,14 +211,10 @@ class _Problem:
             linear = linear - (back - gradient_adjoint(p).flatten(1)).clamp_min(0).sum(1)
         tiny = torch.finfo(y.dtype).tiny
         square = r.square().sum(1)
-        feasible = alpha / self.length(p).flatten(1).amax(1).clamp_min(tiny)
+        feasible = alpha / length(p).flatten(1).amax(1).clamp_min(tiny)
         scale = torch.minimum(feasible, linear / square.clamp_min(tiny)).clamp_min(0)
         bound = scale * linear - scale.square() * square / 2
         return objective, (objective - bound).clamp_min(0) / objective.clamp_min(tiny), residual
-
-    def length(self, g: Tensor) -> Tensor:
-        """|g| at each pixel, of a shape that g broadcasts with."""
-        return g.square().sum(self.over, keepdim=True).sqrt() if self.over else g.abs()
 
     def filtered(self, x: Tensor, factor: Tensor) -> Tensor:
         """The DCT coefficients of each channel multiplied by a factor each, shape [..., n] -> [..., n]."""
