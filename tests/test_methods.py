@@ -25,7 +25,7 @@ SHORT = {"restarts": 2, "steps": 80, "learning_rate": 0.1}
 FAST = {
     name: SHORT
     for name in ("csgm-vae", "csgm-conv-vae", "csgm-dcgan", "csgm-dcgan-paper", "csgm-wgan", *FROM_MEASUREMENTS)
-}
+} | {name: {"iterations": 15} for name in ("d-amp", "pnp-admm", "pnp-admm-tv")}
 
 
 def make(name: str, dataset: str = "mnist") -> Method:

@@ -1,0 +1,97 @@
+"""Recovery with a denoiser as the prior: `pip install 'csbench[denoisers]'`.
+
+Nothing is minimised: a denoiser removes the errors of the estimate so far as if they were noise. It is one of
+scikit-image, followed by clipping to [0, 1].
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import islice
+from typing import ClassVar
+
+import numpy as np
+import torch
+
+from csbench.errors import UsageError
+from csbench.measurement import Measurement
+from csbench.method import Method, NotApplicable, Recovery
+from csbench.solvers import denoisers
+from csbench.solvers.denoisers import Denoiser
+from csbench.solvers.plug_and_play import admm, least_noisy, message_passing
+
+DENOISERS = {"nl-means": denoisers.nl_means, "tv": denoisers.total_variation}
+
+# Operators whose entries are independent, or which mix all pixels as well as those. A user's own matrix is believed to.
+MIXING = (
+    "gaussian", "rademacher", "sparse-rademacher", "dense-matrix",
+    "subsampled-dct", "subsampled-hadamard", "partial-circulant",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _PlugAndPlay(Method):
+    """What both share.
+
+    Attributes:
+        denoiser: "nl-means", non-local means (Buades, Coll, Morel 2005), or "tv", total variation (Chambolle 2004).
+        strength: of the denoiser, in standard deviations of the noise: the filtering parameter h, or the penalty.
+        iterations: how many.
+    """
+
+    denoiser: str = "nl-means"
+    strength: float = 0.6
+    iterations: int = 30
+
+    def make_denoiser(self, given: Measurement) -> Denoiser:
+        """For the images of this problem.
+
+        Raises:
+            UsageError: there is none of this name, or scikit-image is missing.
+        """
+        if self.denoiser not in DENOISERS:
+            raise UsageError(f"there is no denoiser {self.denoiser!r}; there are {', '.join(DENOISERS)}")
+        return DENOISERS[self.denoiser](given.image_shape, self.strength)
+
+
+@dataclass(frozen=True)
+class DAMP(_PlugAndPlay):
+    """Denoising-based approximate message passing with non-local means (Metzler, Maleki, Baraniuk 2016).
+
+    It takes entries of A to be independent, with variance 1/m. Whether an operator is like that is decided by its name;
+    for blurs, masks and the like the method is not applicable. The noise level comes from the residuals. Nothing is
+    damped; of an image's iterates the one after which its estimated noise was least is returned.
+    """
+
+    name: ClassVar[str] = "d-amp"
+
+    def recover(self, given: Measurement, rng: torch.Generator) -> Recovery:
+        if given.A.name not in MIXING:
+            raise NotApplicable(f"{given.A.name} does not mix all pixels at random, as message passing assumes")
+        iterates = message_passing(given.A, given.y, self.make_denoiser(given), rng)
+        x, sigma = least_noisy(islice(iterates, self.iterations))
+        x_hat = x.to(given.y.dtype)
+        return Recovery(x_hat, {"residual": (given.A(x_hat) - given.y).norm(dim=1), "noise_estimate": sigma})
+
+
+@dataclass(frozen=True)
+class PnPADMM(_PlugAndPlay):
+    """Plug-and-play ADMM with non-local means, for any operator (Venkatakrishnan, Bouman, Wohlberg 2013).
+
+    Attributes:
+        first_sigma, last_sigma: the noise level that the denoiser is told falls geometrically from one to the other
+            (Zhang et al. 2022).
+    """
+
+    name: ClassVar[str] = "pnp-admm"
+    iterations: int = 120
+    first_sigma: float = 0.5
+    last_sigma: float = 0.02
+
+    def recover(self, given: Measurement, rng: torch.Generator) -> Recovery:
+        sigmas = np.geomspace(self.first_sigma, self.last_sigma, self.iterations).tolist()
+        x_hat = admm(given.A, given.y, self.make_denoiser(given), sigmas, given.noise_std).to(given.y.dtype)
+        return Recovery(x_hat, {"residual": (given.A(x_hat) - given.y).norm(dim=1)})
+
+
+configurations = {"pnp-admm-tv": PnPADMM(denoiser="tv", strength=0.8)}
