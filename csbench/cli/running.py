@@ -118,13 +118,13 @@ def status(
 @app.command()
 def tune(
     suite: SuiteName,
-    methods: Annotated[str, typer.Option(help="Methods with a penalty.", metavar="NAME,...")] = (
+    methods: Annotated[str, typer.Option(help="Methods with a value to tune.", metavar="NAME,...")] = (
         "lasso-pixel,lasso-dct,lasso-wavelet"
     ),
     images: Annotated[int, typer.Option(min=1, max=500, help="Validation images.")] = 50,
     m: Annotated[str | None, typer.Option("--m", help="Only these, of the suite's.", metavar="M,...")] = None,
 ) -> None:
-    """Choose penalties on validation images, and store them in methods/tuned.json.
+    """Choose penalties and the like on validation images, and store them in methods/tuned.json.
 
     Example: csbench tune mnist-gaussian --methods lasso-dct
     """
@@ -145,9 +145,9 @@ def tune(
             table = tuned.table()  # read anew, for another process may have written to it
             table[entry] = outcome.entry() | {"command": f"csbench tune {suite}{options}"}
             write_atomically(tuned.PATH, (json.dumps(dict(sorted(table.items())), indent=2) + "\n").encode())
-            print(f"{entry}: alpha = {outcome.alpha:g}")
+            print(f"{entry}: {outcome.field} = {outcome.best:g}")
             bound = get_method(name)().bind(definition.dataset, definition.operator, definition.noise_norm)
-            if bound.params().get("alpha") != outcome.alpha:
+            if bound.params().get(outcome.field) != outcome.best:
                 print(
                     f"note: {name} does not use it; its `bind` must look it up (see CONTRIBUTING.md)", file=sys.stderr
                 )
