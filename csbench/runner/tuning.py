@@ -87,7 +87,7 @@ def tune(name: str, suite: Suite, images: int = IMAGES, report: Callable[[int], 
     for m in suite.m:
         problem = Problem(suite.dataset, suite.operator, m, suite.noise_norm, 0, images, split="validation")
         given, truth = problem.simulate()
-        recoveries = _recoveries(method, given, grid, problem.method_seed_names())
+        recoveries = _recoveries(method, grid, problem, given)
         curves.append([metrics.mse(x_hat, truth.x).mean().item() for x_hat in recoveries])
         report(m)
     scores = 10 ** stats.log_score(np.array(curves).T)
@@ -95,12 +95,13 @@ def tune(name: str, suite: Suite, images: int = IMAGES, report: Callable[[int], 
 
 
 def _recoveries(
-    method: PathMethod | GridMethod, given: Measurement, grid: tuple[float, ...], seed_names: tuple[str | int, ...]
+    method: PathMethod | GridMethod, grid: tuple[float, ...], problem: Problem, given: Measurement
 ) -> Iterator[Tensor]:
     """x_hat for each value of the grid."""
     if isinstance(method, PathMethod):
         yield from (recovery.x_hat for recovery in method.recover_path(given, list(grid)))
         return
     for value in grid:
-        answer = replace(method, **{method.tunes: value}).recover(given, stream(*seed_names))  # type: ignore[type-var]
+        rng = stream(*problem.method_seed_names())
+        answer = replace(method, **{method.tunes: value}).recover(given, rng)  # type: ignore[type-var]
         yield answer.x_hat if isinstance(answer, Recovery) else answer

@@ -57,6 +57,13 @@ class SparseSolution:
         }
 
 
+def largest(v: np.ndarray, k: int) -> np.ndarray:
+    """Where each row has its k entries of largest magnitude, less those that are zero; bool, shape [batch, n]."""
+    chosen = np.zeros(v.shape, np.bool_)
+    np.put_along_axis(chosen, np.argpartition(-np.abs(v), min(k, v.shape[1]) - 1, axis=1)[:, :k], True, axis=1)
+    return chosen & (v != 0)
+
+
 def omp(B: Tensor, y: Tensor, k: int, noise_norm: float = 0.0) -> SparseSolution:
     """Orthogonal matching pursuit (Pati, Rezaiifar, Krishnaprasad 1993; Tropp and Gilbert 2007).
 
@@ -81,7 +88,7 @@ def omp(B: Tensor, y: Tensor, k: int, noise_norm: float = 0.0) -> SparseSolution
 
 
 def cosamp(
-    B: Tensor, y: Tensor, k: int, noise_norm: float = 0.0, project: Projection | None = None, iterations: int = 50
+    B: Tensor, y: Tensor, k: int, noise_norm: float = 0.0, project: Projection = largest, iterations: int = 50
 ) -> SparseSolution:
     """CoSaMP (Needell and Tropp 2009); with another `project` model-based (Baraniuk, Cevher, Duarte, Hegde 2010).
 
@@ -92,10 +99,10 @@ def cosamp(
     Args:
         B, y, k, noise_norm: as for `omp`.
         project: the best support of at most k entries for each row of v, from v, shape [batch, n], and k; bool, of v's
-            shape. None: the largest entries.
+            shape.
         iterations: at most.
     """
-    problem, project = _Problem.of(B, y), project or largest
+    problem = _Problem.of(B, y)
     m, n = B.shape
     k = min(k, m, n)
     theta, residual = np.zeros(problem.correlation.shape), problem.y.copy()
@@ -140,7 +147,7 @@ def iht(
         psi: orthonormal.
         y, k, noise_norm: as for `omp`.
         iterations: at most.
-        tol: change of theta, relative to its norm, that is none.
+        tol: change of theta, relative to its norm, that counts as none.
     """
     k = min(k, *A.shape)
     tiny = torch.finfo(y.dtype).tiny
@@ -180,13 +187,6 @@ def iht(
         if len(live) == 0:
             break
     return found
-
-
-def largest(v: np.ndarray, k: int) -> np.ndarray:
-    """Where each row has its k entries of largest magnitude, less those that are zero; bool, shape [batch, n]."""
-    chosen = np.zeros(v.shape, np.bool_)
-    np.put_along_axis(chosen, np.argpartition(-np.abs(v), min(k, v.shape[1]) - 1, axis=1)[:, :k], True, axis=1)
-    return chosen & (v != 0)
 
 
 def _thresholded(v: Tensor, k: int) -> Tensor:
