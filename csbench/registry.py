@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["methods", "datasets", "operators"]
 BASES: dict[Kind, tuple[str, ...]] = {
-    "methods": ("Method", "PathMethod"),
+    "methods": ("Method", "PathMethod", "GridMethod"),
     "datasets": ("Dataset",),
     "operators": ("LinearOperator", "MatrixFree", "ImageOperator"),
 }

@@ -119,13 +119,13 @@ def status(
 @app.command()
 def tune(
     suite: SuiteName,
-    methods: Annotated[str, typer.Option(help="Methods with a penalty.", metavar="NAME,...")] = (
+    methods: Annotated[str, typer.Option(help="Methods with a value to tune.", metavar="NAME,...")] = (
         "lasso-pixel,lasso-dct,lasso-wavelet"
     ),
     images: Annotated[int, typer.Option(min=1, max=500, help="Validation images.")] = 50,
     m: Annotated[str | None, typer.Option("--m", help="Only these, of the suite's.", metavar="M,...")] = None,
 ) -> None:
-    """Choose penalties on validation images, and store them in methods/tuned.json.
+    """Choose penalties and the like on validation images, and store them in methods/tuned.json.
 
     Example: csbench tune mnist-gaussian --methods lasso-dct
     """
@@ -133,11 +133,12 @@ def tune(
     from csbench.files import write_atomically
     from csbench.progress import progress_bar
     from csbench.registry import get_method
+    from csbench.runner.tuning import IMAGES
     from csbench.runner.tuning import tune as tune_method
     from csbench.suites import load_suite
 
     definition = load_suite(suite).narrowed(m=integers("--m", m))
-    options = f" --m {m} --images {images}" if m else ""
+    options = (f" --m {m}" if m else "") + (f" --images {images}" if images != IMAGES else "")
     with progress_bar() as progress:
         for name, noise in itertools.product(names(methods), definition.noise_norms):
             task = progress.add_task(f"{name} on {suite}, noise {noise:g}", total=len(definition.m))
@@ -145,11 +146,11 @@ def tune(
             outcome = tune_method(name, one, images, lambda m: progress.update(task, advance=1))  # noqa: B023
             entry = tuned.key(name, definition.dataset, definition.operator, noise)
             table = tuned.table()  # read anew, for another process may have written to it
-            table[entry] = outcome.entry() | {"command": f"csbench tune {suite}{options}"}
+            table[entry] = outcome.entry() | {"command": f"csbench tune {suite} --methods {name}{options}"}
             write_atomically(tuned.PATH, (json.dumps(dict(sorted(table.items())), indent=2) + "\n").encode())
-            print(f"{entry}: alpha = {outcome.alpha:g}")
+            print(f"{entry}: {outcome.field} = {outcome.best:g}")
             bound = get_method(name)().bind(definition.dataset, definition.operator, noise)
-            if bound.params().get("alpha") != outcome.alpha:
+            if bound.params().get(outcome.field) != outcome.best:
                 print(
                     f"note: {name} does not use it; its `bind` must look it up (see CONTRIBUTING.md)", file=sys.stderr
                 )

@@ -1,20 +1,24 @@
-"""Choosing the penalty of a method on validation images, for a dataset, an operator family and a noise level."""
+"""Choosing a hyper-parameter on validation images, for a dataset, an operator family and a noise level."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from csbench import metrics, stats
 from csbench.errors import UsageError
-from csbench.method import PathMethod
+from csbench.measurement import Measurement
+from csbench.method import PathMethod, Recovery
 from csbench.problem import Problem
 from csbench.registry import get_dataset, get_method
+from csbench.seeding import stream
 from csbench.suites import Suite
+from csbench.tunable import GridMethod
 
 GRID = tuple(float(f"{10 ** (k / 4):.3g}") for k in range(-20, 1))  # four a decade, from 1e-5 to 1
 IMAGES = 50
@@ -29,28 +33,30 @@ LARGE_TOL = 1e-2
 
 @dataclass(frozen=True)
 class Tuning:
-    """One penalty for all m of a suite: the one with the smallest geometric mean error on validation images.
+    """One value for all m of a suite: the one with the smallest geometric mean error on validation images.
 
     Attributes:
-        scores: geometric mean over m of the mean squared error, for each penalty of the grid.
+        field: the hyper-parameter.
+        scores: geometric mean over m of the mean squared error, for each value of the grid.
     """
 
     method: str
     suite: Suite
     images: int
+    field: str
     scores: dict[float, float]
 
     @property
-    def alpha(self) -> float:
-        return min(self.scores, key=lambda alpha: self.scores[alpha])
+    def best(self) -> float:
+        return min(self.scores, key=lambda value: self.scores[value])
 
     def entry(self) -> dict[str, Any]:
         """As it stands in `methods/tuned.json`."""
         return {
-            "alpha": self.alpha,
+            self.field: self.best,
             "m": list(self.suite.m),
             "validation_images": self.images,
-            "geometric_mean_mse": {f"{alpha:g}": round(score, 6) for alpha, score in self.scores.items()},
+            "geometric_mean_mse": {f"{value:g}": round(score, 6) for value, score in self.scores.items()},
         }
 
 
@@ -62,25 +68,41 @@ def tune(name: str, suite: Suite, images: int = IMAGES, report: Callable[[int], 
         report: called with each m when it is done.
 
     Raises:
-        UsageError: the method has no penalty to tune.
+        UsageError: the method has nothing to tune.
     """
     method = get_method(name)()
-    if not isinstance(method, PathMethod):
-        raise UsageError(f"{name} cannot be tuned: it is not a PathMethod")
+    if not isinstance(method, PathMethod | GridMethod):
+        raise UsageError(f"{name} cannot be tuned: it is neither a PathMethod nor a GridMethod")
     if type(method).name != name:
-        raise UsageError(f"{name} is a configuration of {type(method).name}; tuned penalties belong to classes")
+        raise UsageError(f"{name} is a configuration of {type(method).name}; tuned values belong to classes")
     torch.set_num_threads(1)
-    grid = GRID
-    if get_dataset(suite.dataset).n > LARGE:
-        grid = LARGE_GRID
-        if any(field.name == "tol" for field in fields(method)):  # type: ignore[arg-type]
-            method = replace(method, tol=LARGE_TOL)  # type: ignore[type-var]
+    if isinstance(method, GridMethod):
+        field, grid = method.tunes, method.grid
+    else:
+        field, grid = "alpha", GRID
+        if get_dataset(suite.dataset).n > LARGE:
+            grid = LARGE_GRID
+            if any(field.name == "tol" for field in fields(method)):  # type: ignore[arg-type]
+                method = replace(method, tol=LARGE_TOL)  # type: ignore[type-var]
     curves = []
     for m in suite.m:
         problem = Problem(suite.dataset, suite.operator, m, suite.noise_norms[0], 0, images, split="validation")
         given, truth = problem.simulate()
-        recoveries = method.recover_path(given, list(grid))
-        curves.append([metrics.mse(r.x_hat, truth.x).mean().item() for r in recoveries])
+        recoveries = _recoveries(method, grid, problem, given)
+        curves.append([metrics.mse(x_hat, truth.x).mean().item() for x_hat in recoveries])
         report(m)
     scores = 10 ** stats.log_score(np.array(curves).T)
-    return Tuning(name, suite, images, dict(zip(grid, scores.tolist(), strict=True)))
+    return Tuning(name, suite, images, field, dict(zip(grid, scores.tolist(), strict=True)))
+
+
+def _recoveries(
+    method: PathMethod | GridMethod, grid: tuple[float, ...], problem: Problem, given: Measurement
+) -> Iterator[Tensor]:
+    """x_hat for each value of the grid."""
+    if isinstance(method, PathMethod):
+        yield from (recovery.x_hat for recovery in method.recover_path(given, list(grid)))
+        return
+    for value in grid:
+        rng = stream(*problem.method_seed_names())
+        answer = replace(method, **{method.tunes: value}).recover(given, rng)  # type: ignore[type-var]
+        yield answer.x_hat if isinstance(answer, Recovery) else answer
