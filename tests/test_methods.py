@@ -54,7 +54,7 @@ def test_serves_the_datasets(name, dataset):
 
 @pytest.mark.parametrize("name", [n for n in METHODS + FROM_MEASUREMENTS if n.startswith(("csgm", "lasso", "pca"))])
 def test_names_its_paper(name):
-    assert any(year in entries("methods")[name].doc for year in ("1996", "1999", "2006", "2017", "2018"))
+    assert any(year in entries("methods")[name].doc for year in ("1996", "1999", "2006", "2009", "2017", "2018"))
 
 
 @pytest.mark.parametrize("name", FROM_MEASUREMENTS)

@@ -16,8 +16,8 @@ def train(
     prior: Annotated[
         str,
         typer.Argument(
-            help="vae, conv-vae, dcgan, wgan, random-relu, pca, mean, or the classifier that judges; and, from lossy "
-            "measurements alone: ambient, or its baselines ignore and unmeasure."
+            help="vae, conv-vae, dcgan, wgan, random-relu, pca, mfa, mean, or the classifier that judges; and, "
+            "from lossy measurements alone: ambient, or its baselines ignore and unmeasure."
         ),
     ],
     dataset: Annotated[str, typer.Option(help="Name of a dataset.")] = "mnist",

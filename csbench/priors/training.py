@@ -15,7 +15,7 @@ from csbench import __version__
 from csbench.dataset import Dataset, Images
 from csbench.errors import UsageError
 from csbench.pictures import tile, write_png
-from csbench.priors import ambient, checkpoint, classifier, gan, pca, processes, vae
+from csbench.priors import ambient, checkpoint, classifier, gan, mixture, pca, processes, vae
 from csbench.priors.generator import ReLUGenerator
 from csbench.priors.precision import fast_bf16
 from csbench.priors.project import distances
@@ -148,6 +148,26 @@ def _fit_pca(job: TrainingJob, card: Card, report: Report) -> Path:
     explained = 1 - rest / (prior.variances.sum().item() + rest)
     card |= {"quality": {"components": len(prior.variances), "variance_explained": round(explained, 6)}}
     return checkpoint.save(job.folder, job.name, tensors, card)
+
+
+def _fit_mixture(job: TrainingJob, card: Card, report: Report) -> Path | None:
+    recipe = mixture.MixtureRecipe()
+    x = _clean_images(job, card).signals()
+    fitted, iterations, seconds = mixture.fit(x, recipe, job.state, resume=job.resume, report=_Watch(job, report))
+    if iterations < recipe.iterations:
+        return None
+    validation = job.dataset.images("validation").signals(torch.float64)
+    tensors = {name: tensor.half() for name, tensor in fitted.tensors().items()}
+    # Variances span more than half precision does, and weights are few.
+    tensors |= {"weights": fitted.weights.float(), "noise": fitted.noise.float()}
+    card |= {
+        "recipe": asdict(recipe),
+        "seconds": round(seconds, 1),
+        "quality": {"validation_log_likelihood": round(fitted.log_likelihood(validation), 2)},
+    }
+    path = checkpoint.save(job.folder, job.name, tensors, card)
+    job.state.unlink(missing_ok=True)
+    return path
 
 
 def _draw_relu(job: TrainingJob, card: Card, report: Report) -> Path:
@@ -327,6 +347,7 @@ FAMILIES: dict[str, Callable[[TrainingJob, Card, Report], Path | None]] = {
     **dict.fromkeys(get_args(ambient.Use), _train_on_measurements),
     "random-relu": _draw_relu,
     "pca": _fit_pca,
+    "mfa": _fit_mixture,
     "mean": _fit_mean,
     "classifier": _train_classifier,
 }
