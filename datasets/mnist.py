@@ -8,21 +8,18 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import io
-import lzma
 import os
 import struct
 import zlib
-from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
 from csbench.dataset import Dataset, Images, Split
+from csbench.embedded import embedded_images
 from csbench.errors import DataError
 
-EMBEDDED = Path(__file__).parent / "embedded"
 IDX_TYPES = {0x08: np.dtype("u1"), 0x0C: np.dtype(">i4"), 0x0D: np.dtype(">f4")}
 
 
@@ -66,7 +63,7 @@ class _IdxDataset(Dataset):
     mirrors: ClassVar[tuple[str, ...]]
 
     def images(self, split: Split) -> Images:
-        return _embedded(self.name)[split]
+        return embedded_images(self.name)[split]
 
     def training_images(self) -> Images:
         """The 60,000 official training images; validation and test images come from the official test split."""
@@ -145,19 +142,6 @@ class _DownloadBar:
 
     def close(self) -> None:
         self._progress.stop()
-
-
-@lru_cache
-def _embedded(name: str) -> dict[str, Images]:
-    path = EMBEDDED / f"{name}.npz.xz"
-    try:
-        with np.load(io.BytesIO(lzma.decompress(path.read_bytes())), allow_pickle=False) as arrays:
-            return {
-                split: Images(arrays[f"{split}_ids"], arrays[f"{split}_pixels"], arrays[f"{split}_labels"])
-                for split in ("train", "validation", "test")
-            }
-    except (OSError, lzma.LZMAError, ValueError, KeyError) as error:
-        raise DataError(f"{path}: the embedded images cannot be read ({error}); reinstall csbench") from error
 
 
 class MNIST(_IdxDataset):

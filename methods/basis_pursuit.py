@@ -1,7 +1,7 @@
 """Two points of the Lasso's path that need no tuning: where it meets the noise, and where it ends.
 
-With theta(alpha) = argmin 1/2 ||y - A Psi^T theta||^2 + alpha ||theta||_1 in the orthonormal 2-D DCT basis Psi, the
-discrepancy principle (Morozov 1966) takes the alpha at which ||y - A Psi^T theta|| is the expected norm of the noise.
+With theta(alpha) = argmin 1/2 ||y - A Psi^T theta||^2 + alpha ||theta||_1 in an orthonormal basis Psi, the discrepancy
+principle (Morozov 1966) takes the alpha at which ||y - A Psi^T theta|| is the expected norm of the noise.
 Basis pursuit (Chen, Donoho, Saunders 1998) is the limit alpha -> 0: argmin ||theta||_1 subject to A Psi^T theta = y.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -16,7 +17,7 @@ from torch import Tensor
 from csbench.measurement import Measurement
 from csbench.method import Method, NotApplicable, Recovery
 from csbench.solvers.lasso import LassoSolution, basis_pursuit, solve_discrepancy
-from csbench.transforms import DCT2
+from csbench.transforms import DCT2, PixelBasis, Transform
 
 MOST_PIXELS = 4096  # the path is followed on a Gram matrix of 8 n^2 bytes
 
@@ -33,6 +34,10 @@ class _PathPoint(Method):
     clip: bool = True
     tol: float = 1e-6
 
+    def basis(self, image_shape: tuple[int, int, int]) -> Transform:
+        """The orthonormal transform Psi in which images are taken to be sparse."""
+        return DCT2(image_shape)
+
     @abstractmethod
     def point(self, given: Measurement, B: Tensor) -> LassoSolution:
         """The point of the path for the design B = A Psi^T, float64, shape [m, n]."""
@@ -40,7 +45,7 @@ class _PathPoint(Method):
     def recover(self, given: Measurement, rng: torch.Generator) -> Recovery:
         if given.n > MOST_PIXELS:
             raise NotApplicable(f"follows the Lasso's path for at most {MOST_PIXELS} pixels; here are {given.n}")
-        psi = DCT2(given.image_shape)
+        psi = self.basis(given.image_shape)
         solution = self.point(given, psi(given.A.matrix().double()))  # rows of A Psi^T are the transforms of A's
         x_hat = psi.inverse(solution.theta).to(given.y.dtype)
         return Recovery(x_hat.clamp(0, 1) if self.clip else x_hat, solution.diagnostics(self.tol))
@@ -63,3 +68,13 @@ class BasisPursuitDCT(_PathPoint):
 
     def point(self, given: Measurement, B: Tensor) -> LassoSolution:
         return basis_pursuit(B, given.y)
+
+
+@dataclass(frozen=True)
+class BasisPursuitPixel(BasisPursuitDCT):
+    """Basis pursuit on the pixels themselves, for signals that are sparse as they are (Chen, Donoho, Saunders 1998)."""
+
+    on_request: ClassVar[bool] = True
+
+    def basis(self, image_shape: tuple[int, int, int]) -> Transform:
+        return PixelBasis(image_shape)

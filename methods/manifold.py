@@ -20,6 +20,9 @@ from csbench.measurement import Measurement
 from csbench.method import Method, NotApplicable, Recovery
 from csbench.priors import checkpoint, mixture, pca
 from csbench.registry import get_dataset
+from csbench.tunable import GridMethod
+
+FRACTION = 0.4  # of PCASubspace, where nothing was tuned
 
 
 @dataclass(frozen=True)
@@ -88,25 +91,29 @@ def _check_pixels(model: str, n: int, given: Measurement) -> None:
 
 
 @dataclass(frozen=True)
-class PCASubspace(_Fitted):
+class PCASubspace(_Fitted, GridMethod):
     """Least squares in the span of the first principal components (Pearson 1901; Baraniuk and Wakin 2009).
 
     The hard version of `pca-gaussian`: as many components as `fraction` times m, and none of the prior's variances. It
     is the projection on a manifold that is a subspace.
 
     Attributes:
-        fraction: components per measurement, above 0 and at most 1.
+        fraction: components per measurement, above 0 and at most 1. None: `bind` takes what `csbench tune` found on
+            validation images for this dataset, operator family and noise; without one, 0.4.
     """
 
+    tunes: ClassVar[str] = "fraction"
+    grid: ClassVar[tuple[float, ...]] = (0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
+
     prior: str = "pca-{dataset}"
-    fraction: float = 0.4
+    fraction: float | None = None
 
     family: ClassVar[str] = "pca"
 
     def estimate(self, given: Measurement) -> Tensor:
         prior = pca.load(self.prior).to(given.y.device)
         _check_pixels(f"images of {self.prior}", len(prior.mean), given)
-        k = min(max(round(self.fraction * given.m), 1), len(prior.components))
+        k = min(max(round((self.fraction or FRACTION) * given.m), 1), len(prior.components))
         components = prior.components[:k]
         measured = given.A(torch.cat([prior.mean[None], components]).to(given.y.dtype)).double()
         centred = given.y.double() - measured[0]

@@ -20,7 +20,7 @@ from csbench.seeding import stream
 from csbench.suites import Suite
 from csbench.tunable import GridMethod
 
-GRID = tuple(float(f"{10 ** (k / 4):.3g}") for k in range(-20, 1))  # four a decade, from 1e-5 to 1
+GRID = tuple(float(f"{10 ** (k / 4):.3g}") for k in range(-20, 5))  # four a decade, from 1e-5 to 10
 IMAGES = 50
 
 # Large problems are solved by iteration, and every penalty has its price: half as many, from 1e-3, and to a looser gap,
