@@ -6,7 +6,7 @@ import sys
 import pytest
 
 COMMANDS = [
-    "run", "status", "list", "leaderboard", "plot", "saving", "tune", "train", "assess", "project", "reconstructions",
+    "run", "status", "list", "leaderboard", "plot", "saving", "compare", "phase", "tune", "train", "assess", "project", "reconstructions",
     "show", "verify", "merge", "rescore", "new-method", "check",
 ]  # fmt: skip
 

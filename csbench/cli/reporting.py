@@ -1,4 +1,4 @@
-"""`csbench leaderboard`, `plot`, `saving` and `reconstructions`."""
+"""`csbench leaderboard`, `plot`, `saving`, `compare`, `phase` and `reconstructions`."""
 
 from __future__ import annotations
 
@@ -140,6 +140,36 @@ def compare(
         )
     headers = [f"error over that of {against}", *(level_name(definition, at) for at in definition.levels)]
     print(tabulate(rows, headers, tablefmt="github", disable_numparse=True))
+
+
+@app.command()
+def phase(
+    suite: SuiteName = "sparse-phase",
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="A .svg, .png or .pdf file.")] = None,
+    results: Results = Path("results"),
+) -> None:
+    """Show up to which sparsity methods recover signals exactly, beside the theory of l1.
+
+    Example: csbench phase sparse-phase -o phase.png
+    """
+    from tabulate import tabulate
+
+    from csbench.report.phase import contours, table
+    from csbench.report.phase import plot as draw
+    from csbench.store import load_results
+    from csbench.suites import load_suite
+
+    definition = load_suite(suite)
+    frame = load_results(definition.name, results)
+    if not len(frame):
+        raise UsageError(f"no results of {definition.name} in {results}/; run `csbench run {suite}`")
+    found = contours(frame, definition)
+    headers, rows = table(found, definition)
+    print("k / m at which half of the signals are recovered, with 95% intervals")
+    print(tabulate(rows, headers, tablefmt="github", disable_numparse=True))
+    if output:
+        draw(found, output)
+        print(f"wrote {output}")
 
 
 @app.command()
