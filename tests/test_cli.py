@@ -6,8 +6,8 @@ import sys
 import pytest
 
 COMMANDS = [
-    "run", "status", "list", "leaderboard", "plot", "saving", "compare", "phase", "tune", "train", "assess", "project", "reconstructions",
-    "show", "verify", "merge", "rescore", "new-method", "check",
+    "run", "status", "list", "leaderboard", "plot", "saving", "compare", "phase", "tune", "train", "assess", "project",
+    "reconstructions", "show", "verify", "merge", "rescore", "new-method", "check",
 ]  # fmt: skip
 
 
