@@ -11,7 +11,8 @@ import pytest
 
 from csbench import get_dataset
 from csbench.dataset import SPLITS, Images
-from csbench.datasets.mnist import EMBEDDED, MNIST, read_idx
+from csbench.datasets.mnist import MNIST, read_idx
+from csbench.embedded import FOLDER
 from csbench.errors import DataError, UsageError
 
 NAMES = ["mnist", "fashion-mnist"]
@@ -29,8 +30,8 @@ def test_embedded_subset_is_balanced_and_small(name):
         assert images.pixels.shape == (count, *dataset.image_shape)
         assert (np.bincount(images.labels) == count // 10).all()
     assert (np.bincount(dataset.images("test")[:100].labels) == 10).all()
-    assert sum(path.stat().st_size for path in EMBEDDED.glob("*.xz")) < 1.8e6
-    assert "licence" in (EMBEDDED / "NOTICE.md").read_text()
+    assert sum(path.stat().st_size for path in FOLDER.glob("*.xz")) < 2.2e6
+    assert "licence" in (FOLDER / "NOTICE.md").read_text()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -39,6 +40,27 @@ def test_embedded_splits_never_overlap(name):
     parts = [hashes(dataset.images(split)) for split in SPLITS]
     assert [len(part) for part in parts] == [2000, 500, 500]
     assert len(set.union(*parts)) == 3000
+
+
+def test_patches_of_photographs():
+    """No photograph is in two splits, no patch occurs twice, and few test images are from all photographs."""
+    parts = [get_dataset("natural").images(split) for split in SPLITS]
+    assert [len(part) for part in parts] == [58, 47, 50]
+    assert all(part.pixels.shape[1:] == (1, 64, 64) and part.pixels.dtype == np.uint8 for part in parts)
+    assert len(set.union(*map(hashes, parts))) == len(np.unique(np.concatenate([part.ids for part in parts]))) == 155
+    labels = [set(part.labels.tolist()) for part in parts]
+    assert sum(map(len, labels)) == len(set.union(*labels)) == 9
+    assert set(parts[2].labels[:10].tolist()) == labels[2]
+
+
+def test_patches_are_those_of_scikit_image():
+    from skimage import data
+
+    camera, parts = data.camera() / 255, get_dataset("natural").images("test")
+    smaller = (camera[::2, ::2] + camera[1::2, ::2] + camera[::2, 1::2] + camera[1::2, 1::2]) / 4
+    cut = [smaller[i : i + 64, j : j + 64] for i in range(0, 256, 64) for j in range(0, 256, 64)]
+    found = sorted(parts.pixels[parts.labels == 5][:, 0] / 255, key=np.sum)
+    np.testing.assert_allclose(found, sorted(cut, key=np.sum), atol=0.51 / 255)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -146,11 +168,11 @@ def test_no_mirror_says_what_to_do(tmp_path, monkeypatch):
 
 
 def test_damaged_embedded_file_is_named(tmp_path, monkeypatch):
-    from csbench.datasets import mnist
+    from csbench import embedded
 
-    (tmp_path / "mnist.npz.xz").write_bytes((EMBEDDED / "mnist.npz.xz").read_bytes()[:1000])
-    monkeypatch.setattr(mnist, "EMBEDDED", Path(tmp_path))
-    mnist._embedded.cache_clear()
+    (tmp_path / "mnist.npz.xz").write_bytes((FOLDER / "mnist.npz.xz").read_bytes()[:1000])
+    monkeypatch.setattr(embedded, "FOLDER", Path(tmp_path))
+    embedded.embedded_images.cache_clear()
     with pytest.raises(DataError, match=r"mnist\.npz\.xz.*reinstall"):
         MNIST().images("test")
-    mnist._embedded.cache_clear()
+    embedded.embedded_images.cache_clear()

@@ -1,4 +1,4 @@
-"""Searches for z, as ratios within one run: `pytest tests/perf/test_csgm.py --benchmark-only -s`. One thread."""
+"""Searches for z, as ratios within one run: `pytest tests/perf/test_csgm.py -n 0 --benchmark-only -s`. One thread."""
 
 import time
 from copy import deepcopy

@@ -1,4 +1,4 @@
-"""The Lasso beside its peers: `pip install 'csbench[peers,perf]'; pytest tests/perf/test_lasso.py --benchmark-only -s`.
+"""The Lasso beside its peers, extras `peers,perf`: `pytest tests/perf/test_lasso.py -n 0 --benchmark-only -s`.
 
 Same images, design and penalty, one process, one thread; CPU time per image. A peer takes the loosest tolerance with
 which all its images reach the wanted relative duality gap. Ours is exact on every line.

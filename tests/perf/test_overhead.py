@@ -1,4 +1,4 @@
-"""What the harness costs beside the methods: `pytest tests/perf/test_overhead.py --benchmark-only -s`.
+"""What the harness costs beside the methods: `pytest tests/perf/test_overhead.py -n 0 --benchmark-only -s`.
 
 Times per cell are slopes between a small and a large run of real commands, so that neither's start counts in them.
 """

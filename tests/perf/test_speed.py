@@ -1,4 +1,4 @@
-"""Timings as ratios within one run: `pytest tests/perf --benchmark-only`. One thread throughout."""
+"""Timings as ratios within one run: `pytest tests/perf -n 0 --benchmark-only`. One thread throughout."""
 
 import time
 
