@@ -19,6 +19,8 @@ from csbench.operators import Gaussian, from_matrix
 from csbench.priors import checkpoint, mixture, pca, training
 from csbench.priors.mixture import Mixture, MixtureRecipe, fit
 from csbench.problem import Problem
+from csbench.runner.tuning import tune
+from csbench.suites import load_suite
 
 N = 10
 
@@ -238,3 +240,10 @@ def test_a_mixture_is_better_than_one_gaussian_on_digits_and_clothes():
             for name in ("mfa", "pca-gaussian")
         }
         assert error["mfa"] < 0.8 * error["pca-gaussian"]
+
+
+def test_the_share_of_components_is_tuned():
+    outcome = tune("pca-subspace", load_suite("quick").narrowed(m=(75, 200)), 5)
+    assert outcome.field == "fraction"
+    assert set(outcome.scores) == set(get_method("pca-subspace")().grid)
+    assert outcome.scores[outcome.best] < min(outcome.scores[0.01], outcome.scores[0.7])

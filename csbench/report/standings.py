@@ -203,10 +203,14 @@ def ratios(frame: pd.DataFrame, suite: Suite, method: str, against: str) -> dict
 
 
 def _learned_from(params: str, dataset: str) -> str | None:
-    """Weights are called USE-MEASUREMENT-DATASET where they come from measurements, and FAMILY-DATASET elsewhere."""
-    prior = json.loads(params).get("prior")
+    """Weights are called USE-MEASUREMENT-DATASET where they come from measurements, and FAMILY-DATASET elsewhere.
+
+    A method without weights that has a field `dataset` looks at the training images themselves.
+    """
+    fields = json.loads(params)
+    prior = fields.get("prior")
     if not prior:
-        return None
+        return "clean images" if fields.get("dataset") else None
     use, _, rest = str(prior).partition("-")
     if use not in ("ambient", "ignore", "unmeasure"):
         return "nothing" if use == "random" else "clean images"

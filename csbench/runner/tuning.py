@@ -76,6 +76,8 @@ def tune(name: str, suite: Suite, images: int = IMAGES, report: Callable[[int], 
     if type(method).name != name:
         raise UsageError(f"{name} is a configuration of {type(method).name}; tuned values belong to classes")
     torch.set_num_threads(1)
+    served_as = get_dataset(suite.dataset).relative or suite.dataset
+    method = method.bind(served_as, suite.operator, suite.noise_norms[0])
     if isinstance(method, GridMethod):
         field, grid = method.tunes, method.grid
     else:
