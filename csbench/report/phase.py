@@ -81,19 +81,22 @@ def middle(k: np.ndarray, trials: np.ndarray, successes: np.ndarray) -> tuple[fl
         k, trials, successes: shape [different k], k increasing.
 
     Returns:
-        value, low and high: 0, 0 and the least k where nothing was recovered, and infinity, the largest k and infinity
-        where all was.
+        value, low and high: 0, 0 and the least k where next to nothing was recovered, so that the curve's middle is
+        below zero; infinity, the largest k and infinity where all was.
     """
     if not successes.any():
         return 0.0, 0.0, float(k[0])
     if (successes == trials).all():
         return math.inf, float(k[-1]), math.inf
     slope, offset = _fit(k, trials, successes[None])
+    value = float(np.clip(-100 * offset[0] / slope[0], 0, k[-1]))
+    if value == 0:
+        return 0.0, 0.0, float(k[0])
     rng = np.random.default_rng(stats.SEED)
     sampled = rng.binomial(trials, expit(slope * k / 100 + offset), (stats.RESAMPLES, len(k)))
     slopes, offsets = _fit(k, trials, sampled)
-    low, high = stats.interval(np.clip(-100 * offsets / slopes, 0, k[-1]))
-    return float(-100 * offset[0] / slope[0]), float(low), float(high)
+    low, high = stats.interval(np.where(sampled.any(1), np.clip(-100 * offsets / slopes, 0, k[-1]), 0))
+    return value, min(float(low), value), max(float(high), value)
 
 
 def _fit(k: np.ndarray, trials: np.ndarray, successes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
