@@ -38,7 +38,9 @@ class _Greedy(GridMethod):
     """
 
     tunes: ClassVar[str] = "oversampling"
-    grid: ClassVar[tuple[float, ...]] = (0.6, 0.8, 1.0, 1.2, 1.4, 1.6, 1.8, 2.0, 2.25, 2.5, 3.0, 4.0, 5.0)
+    grid: ClassVar[tuple[float, ...]] = (
+        0.6, 0.8, 1.0, 1.2, 1.4, 1.6, 1.8, 2.0, 2.25, 2.5, 3.0, 4.0, 5.0, 8.0, 12.0, 20.0, 40.0,
+    )  # fmt: skip
 
     k: int | None = None
     oversampling: float | None = None
