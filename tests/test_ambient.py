@@ -220,6 +220,9 @@ def test_samples_and_priors_commands_show_what_ships(csbench, tmp_path, full_dat
     assert drawn.returncode == 0, drawn.stderr
     assert "rows from the top: training images, measured, ambient, ambient" in drawn.stdout
     assert (tmp_path / "rows.png").stat().st_size > 10_000
+    for spec in ("extract-patch:k=14", "pad-rotate-project"):  # whose measurements are no images of that size
+        drawn = csbench("samples", "--measurement", spec, "-o", tmp_path / "rows.png")
+        assert "rows from the top: training images, measured" in drawn.stdout
     shown = csbench("priors")
     assert shown.returncode == 0, shown.stderr
     lines = shown.stdout.splitlines()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from csbench.dataset import Dataset, Split
@@ -140,12 +141,7 @@ def comparison_grid(dataset: Dataset, process: MeasurementProcess, path: Path, c
     x = torch.tensor(dataset.training_images().pixels[:columns]).float() / 255
     theta = process.draw(columns, shape, stream("samples", process.spec))
     y = process.measure(x, theta)
-    rows, labels = [x], ["training images"]
-    shown = y if y.shape[1:] == shape else process.view(y, theta, shape)
-    if shown.shape[1:] == shape:
-        low, high = shown.amin((1, 2, 3), keepdim=True), shown.amax((1, 2, 3), keepdim=True)
-        rows.append(shown.clamp(0, 1) if shown is y else (shown - low) / (high - low))
-        labels.append("measured")
+    rows, labels = [x, _pictured(y, process.view(y, theta, shape), shape)], ["training images", "measured"]
     for use in get_args(Use):
         with contextlib.suppress(MissingWeights):
             name = f"{use}-{process.slug}-{dataset.name}"
@@ -155,6 +151,18 @@ def comparison_grid(dataset: Dataset, process: MeasurementProcess, path: Path, c
             labels += [use, use]
     write_png(path, tile(torch.cat(rows).numpy(), columns=columns), scale=2)
     return labels
+
+
+def _pictured(y: Tensor, view: Tensor, shape: tuple[int, int, int]) -> Tensor:
+    """Measurements as images, shape [batch, c, h, w]: patches in a corner, projections as bars, others as the critic's
+    view of them, from black to white."""
+    _, h, w = shape
+    if y.ndim == 4:
+        return F.pad(y.clamp(0, 1), [0, w - y.shape[3], 0, h - y.shape[2]])
+    if view.ndim == 3:
+        view = F.interpolate(view, w, mode="linear")[:, :, None].expand(-1, -1, h, -1)
+    low, high = view.amin((1, 2, 3), keepdim=True), view.amax((1, 2, 3), keepdim=True)
+    return (view - low) / (high - low)
 
 
 @torch.no_grad()
