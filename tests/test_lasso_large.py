@@ -205,7 +205,7 @@ def test_tuning_takes_a_shorter_grid_and_a_looser_gap(monkeypatch):
     monkeypatch.setattr(get_method("lasso-dct"), "recover_path", remember)
     outcome = tuning.tune("lasso-dct", load_suite("celeba-gaussian").narrowed(m=[20]), 2)
     assert seen == [(tuning.LARGE_TOL, list(tuning.LARGE_GRID))]
-    assert list(outcome.scores) == [0.001, 0.00316, 0.01, 0.0316, 0.1, 0.316, 1.0]
+    assert list(outcome.scores) == [0.001, 0.00316, 0.01, 0.0316, 0.1, 0.316, 1.0, 3.16, 10.0]
 
 
 def test_newtons_method_mends_a_support_that_is_nearly_right():
