@@ -11,10 +11,10 @@ import ast
 import importlib
 import importlib.util
 import math
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -208,7 +208,7 @@ def _modules(kind: Kind) -> Iterator[tuple[str, Path]]:
     for path in sorted(folder.glob("*.py")):
         if not path.name.startswith("_"):
             yield f"csbench.{kind}.{path.stem}", path
-    for point in _entry_points().select(group=f"csbench.{kind}"):
+    for point in _entry_points(f"csbench.{kind}"):
         try:
             spec = importlib.util.find_spec(point.value)
         except ModuleNotFoundError:
@@ -221,9 +221,14 @@ def _modules(kind: Kind) -> Iterator[tuple[str, Path]]:
         yield point.value, Path(spec.origin)
 
 
-@lru_cache
-def _entry_points() -> Any:
-    return entry_points()  # reads the metadata of every installed package
+def _entry_points(group: str) -> Iterable[Any]:
+    """What installed packages declare in a group."""
+    files = (path for folder in sys.path for path in Path(folder).glob("*-info/entry_points.txt"))
+    if not any(f"[{group}]".encode() in path.read_bytes() for path in files):
+        return ()
+    from importlib.metadata import entry_points  # with all that it imports it takes 25 ms
+
+    return entry_points(group=group)
 
 
 def _parse(path: Path) -> ast.Module:

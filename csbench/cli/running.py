@@ -93,12 +93,13 @@ def status(
     from csbench.runner.remembered import open_cells, recall, remember, stamp
     from csbench.suites import load_suite
 
-    whole = load_suite(suite)
+    whole = load_suite(suite, look_up=False)  # what is remembered was looked up
     asked = replace(whole, methods=names(methods) or whole.methods)
     table = recall(asked, results)
     if table is None:
         from csbench.runner.command import suite_states  # imports torch
 
+        whole = load_suite(suite)
         before = stamp(asked, results)
         usable, broken = _loadable(whole.narrowed(methods=names(methods)), methods)
         found = suite_states(usable, results)
