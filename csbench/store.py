@@ -7,6 +7,7 @@ are in `csbench.journal`. This module imports no torch.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -180,6 +181,14 @@ def write_file(path: Path, table: pa.Table, provenance: Mapping[str, Any]) -> No
     buffer = io.BytesIO()
     pq.write_table(table.replace_schema_metadata(metadata), buffer, compression="zstd", write_page_checksum=True)
     write_atomically(path, buffer.getvalue())
+
+
+def results_digest(results: Path, suite: str) -> str:
+    """A short hash of a suite's files, so that a printed figure names the data that it was made from."""
+    total = hashlib.sha256()
+    for path in sorted((results / f"suite={suite}").glob("method=*.parquet")):
+        total.update(hashlib.sha256(path.read_bytes()).digest())
+    return total.hexdigest()[:12]
 
 
 def read_provenance(path: Path) -> dict[str, Any]:

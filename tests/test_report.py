@@ -10,7 +10,7 @@ import pytest
 from csbench import load_results, load_suite
 from csbench.errors import ResultsError, UsageError
 from csbench.report.curves import plot, read_reference
-from csbench.report.leaderboard import published_suites, render, render_suite
+from csbench.report.leaderboard import published_suites, render, render_short, render_suite
 from csbench.report.standings import ratios, saving, standings
 from csbench.suites import Suite
 
@@ -55,8 +55,9 @@ def test_ranks_share_where_nothing_tells_apart():
     assert {row.method: row.rank for row in table.rows} == {"good": 1, "twin": 1, "lasso": 3}
     assert {row.method: row.best for row in table.rows}["twin"] == {10, 100}
     assert not table.rows[-1].best
+    assert {row.method: row.ranks for row in table.rows} == {"good": (1, 2), "twin": (1, 2), "lasso": (3, 3)}
     text = render_suite(table)
-    assert "| 1=" in text
+    assert text.count("| 1 (1 to 2)") == 2
     assert "| 3 " in text
 
 
@@ -91,8 +92,11 @@ def test_a_method_with_holes_is_never_ranked(hole):
     table = standings(rows, SUITE)
     assert [(row.method, row.rank) for row in table.rows] == [("good", 1), ("holey", None)]
     assert set(table.rows[1].errors) == {10}
+    text = render_suite(table)
+    assert sum(sign in text for sign in "○✗⧖–") == 1, "one mark, and the right one"
+    assert {"failed": "✗", "timeout": "⧖", "absent": "○", "diverged": "✗"}[hole] in text
     if hole != "absent":
-        assert f"1 images {hole}" in render_suite(table)
+        assert f"1 images {hole}" in text
 
 
 def test_cells_that_were_not_run_are_counted():
@@ -103,7 +107,57 @@ def test_cells_that_were_not_run_are_counted():
 def test_what_did_not_converge_is_flagged():
     rows = frame(good=good)
     rows.loc[rows["image"] == 3, "diag_converged"] = 0.0
-    assert "4 of 160 not converged" in render_suite(standings(rows, SUITE))
+    text = render_suite(standings(rows, SUITE))
+    assert "4 of 160 not converged" in text
+    assert text.count("≈") == 2
+
+
+def test_scores_and_savings_are_relative_to_the_best_lasso_of_each_level():
+    """One Lasso is better at m = 10, the other at 100; good is 4 times as good as the better one."""
+    rows = frame(
+        good=lambda m, d, i: good(m, d, i) / 4,
+        lasso_a=lambda m, d, i: good(m, d, i) * (1 if m == 10 else 3),
+        lasso_b=lambda m, d, i: good(m, d, i) * (2 if m == 10 else 1),
+    )
+    table = standings(rows, SUITE)
+    assert table.lassos == {10: "lasso-a", 100: "lasso-b"}
+    first = table.rows[0]
+    assert (first.score.value, first.score.low, first.score.high) == pytest.approx((0.25, 0.25, 0.25))
+    assert first.savings[10].value == pytest.approx(4)
+    assert first.savings[100].value == float("inf")
+    short = render_short(table)
+    assert "| good " in short
+    assert "> 1" in short
+
+
+def test_a_score_needs_a_whole_lasso():
+    table = standings(frame(good=good, lasso=lambda m, d, i: "failed" if m == 10 else 1.0), SUITE)
+    assert table.rows[0].rank == 1
+    assert table.rows[0].score is None
+    assert not table.rows[0].savings
+    assert "| - " in render_short(table)
+
+
+@pytest.mark.parametrize(
+    ("method", "family"),
+    [
+        ("lasso-dct", "sparse"),
+        ("omp-dct", "sparse"),
+        ("tv", "untrained"),
+        ("pca-gaussian", "learned"),
+        ("csgm-vae", "generative"),
+        ("csgm-ambient-block-patch-k14", "ambient-trained"),
+        ("mean", "baseline"),
+    ],
+)
+def test_families(method, family):
+    rows = {
+        row.method: row
+        for row in standings(
+            load_results("mnist-gaussian", ROOT / "results").query("method == @method"), load_suite("mnist-gaussian")
+        ).rows
+    }
+    assert rows[method].family == family
 
 
 def test_not_applicable_is_not_failed():
@@ -115,7 +169,10 @@ def test_not_applicable_is_not_failed():
 def test_mixed_revisions_are_said():
     rows = frame(good=good)
     rows.loc[rows["m"] == 10, "fingerprint"] = "older"
-    assert "2 revisions mixed" in render_suite(standings(rows, SUITE))
+    table = standings(rows, SUITE)
+    assert table.rows[0].marks == {10: ("stale",)} or table.rows[0].marks == {100: ("stale",)}
+    assert "2 revisions mixed" in render_suite(table)
+    assert render_suite(table).count("†") == 1
 
 
 def test_measurements_needed():
@@ -197,7 +254,7 @@ def test_methods_that_saw_different_y_are_never_compared():
 
 def test_leaderboard_is_a_pure_function_of_the_files():
     results = ROOT / "results"
-    assert render(results, published_suites()) == render(results, published_suites())
+    assert render(results, ["mnist-deblur"]) == render(results, ["mnist-deblur"])
 
 
 def test_the_committed_leaderboard_is_current():

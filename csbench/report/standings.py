@@ -5,13 +5,40 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from csbench import stats
 from csbench.errors import ResultsError, UsageError
+from csbench.registry import entries
 from csbench.suites import Suite
+
+FAMILIES = {  # by module; of all others what their prior was learned from tells
+    "lasso": "sparse",
+    "basis_pursuit": "sparse",
+    "greedy": "sparse",
+    "peers": "sparse",
+    "floor": "baseline",
+}
+STATUS_MARKS = {
+    "skipped": "skipped",
+    "not_applicable": "not applicable",
+    "failed": "failed",
+    "diverged": "failed",
+    "out_of_memory": "failed",
+    "timeout": "timed out",
+}
+MARKS = {  # what is said of a cell of a table, and the sign for it
+    "not run": "○",
+    "skipped": "–",
+    "not applicable": "·",
+    "failed": "✗",
+    "timed out": "⧖",
+    "not converged": "≈",
+    "stale": "†",
+}
 
 
 @dataclass(frozen=True)
@@ -28,27 +55,40 @@ class Standing:
     """One method on one suite.
 
     Attributes:
-        rank: 1 for the best; methods that cannot be told apart from the best of their group share its rank. None for a
-            method with holes, which is never ranked by the rest of its cells.
-        score: geometric mean over the suite's levels (of m, or of the noise) of the error, which ranks; None for a
-            method with holes.
+        family: sparse, generative, ambient-trained, learned, untrained or baseline.
+        ranks: the first and the last rank that the method may have (`stats.rank_intervals`); None for a method with
+            holes, which is never ranked by the rest of its cells.
+        score: geometric mean over the suite's levels (of m, or of the noise) of the ratio of the error to that of the
+            best Lasso at the level; None for a method with holes, and where no Lasso is complete.
+        mean_error: geometric mean over the levels of the error itself, which ranks; None for a method with holes.
         errors: level to the mean squared error over images and draws; only of complete levels.
         best: the levels at which the method is the best or cannot be told apart from it.
+        savings: m to how many times as many measurements the best Lasso needs for the same error; infinite where it
+            never gets there. Empty where there is none to compare with.
+        marks: level to what is to be said of it, of `MARKS`.
         learned_from: what the method's prior was trained on; None where it has no prior.
+        prior: name of the weights; None where there are none.
         needed: measurements to reach `Standings.reference_error`; infinite where it never does.
+        generator_evaluations: per image; None where the method counts none.
         missing: cells that have not been run.
         failed: images by status other than ok, without those that do not apply.
         not_converged: images that are flagged.
     """
 
     method: str
-    rank: int | None
+    family: str
+    ranks: tuple[int, int] | None
     score: Estimate | None
+    mean_error: Estimate | None
     errors: dict[float, Estimate]
     best: frozenset[float]
+    savings: dict[int, Estimate]
+    marks: dict[float, tuple[str, ...]]
     learned_from: str | None
+    prior: str | None
     needed: Estimate | None
     cpu_seconds_per_image: float
+    generator_evaluations: float | None
     missing: int
     failed: dict[str, int]
     not_applicable: bool
@@ -56,18 +96,25 @@ class Standing:
     images: int
     revisions: int
 
+    @property
+    def rank(self) -> int | None:
+        """The first rank that the method may have."""
+        return self.ranks[0] if self.ranks else None
+
 
 @dataclass(frozen=True)
 class Standings:
     """All methods on one suite, best first.
 
     Attributes:
+        lassos: level to the Lasso with the smallest error there, in hindsight; empty where no Lasso is complete.
         reference_error: the smallest error of a Lasso at `suite.reference_m`; None where no Lasso is complete, or where
             the suite is over the noise.
     """
 
     suite: Suite
     rows: tuple[Standing, ...]
+    lassos: dict[float, str]
     reference_error: float | None
     reference_method: str | None
 
@@ -115,22 +162,41 @@ def standings(frame: pd.DataFrame, suite: Suite) -> Standings:
     samples = {name: _resampled(e, weights) for name, e in by_image.items()}
     complete = [name for name in names if not np.isnan(means[name]).any()]
     order = sorted(complete, key=lambda name: stats.log_score(means[name]))
-
-    ranks = _ranks({name: stats.log_score(samples[name]) for name in order})
+    p = stats.permutation_tests(np.stack([by_image[name] for name in order])) if order else np.ones((0, 0))
+    ranks = stats.rank_intervals(np.array([stats.log_score(means[name]) for name in order]), p)
+    ranks_of = dict(zip(order, ranks, strict=True))
+    order.sort(key=lambda name: ranks_of[name][0])  # stable: the error decides within a rank
     best = {name: set() for name in names}
     for column, level in enumerate(suite.levels):
         for name in _best_at(column, means, samples):
             best[name].add(level)
-    reference, reference_method = _reference(suite, means)
+    lassos = _best_lassos(suite, {name: means[name] for name in complete})
+    lasso_mean = np.array([means[name][i] for i, name in enumerate(lassos.values())])
+    lasso_samples = np.stack([samples[name][:, i] for i, name in enumerate(lassos.values())], 1) if lassos else None
+    reference, reference_method = None, None
+    if lassos and suite.axis == "m":
+        reference_method = lassos[suite.reference_m]
+        reference = float(lasso_mean[suite.m.index(suite.reference_m)])
+
+    def score(name: str) -> Estimate | None:
+        return (
+            None if lasso_samples is None else _geometric_mean(means[name] / lasso_mean, samples[name] / lasso_samples)
+        )
 
     def needed(name: str) -> Estimate | None:
         """Each resample of the images has its own error of the reference method to reach."""
-        if reference is None or reference_method is None:
+        if lasso_samples is None or reference is None:
             return None
-        goals = samples[reference_method][:, suite.m.index(suite.reference_m)]
+        goals = lasso_samples[:, suite.m.index(suite.reference_m)]
         low, high = stats.censored_interval(stats.measurements_to_reach(grid, samples[name], goals))
         return Estimate(float(stats.measurements_to_reach(grid, means[name], reference)), low, high)
 
+    def savings(name: str) -> dict[int, Estimate]:
+        if lasso_samples is None or suite.axis != "m":
+            return {}
+        return {m: _saving(grid, lasso_mean, lasso_samples, means[name], samples[name], m) for m in suite.m}
+
+    known = entries("methods")
     rows = []
     for name in order + [name for name in names if name not in complete]:
         own = groups[name]
@@ -142,16 +208,24 @@ def standings(frame: pd.DataFrame, suite: Suite) -> Standings:
         }
         ok = own.loc[own["status"] == "ok"]
         counts = own["status"].value_counts().to_dict()
+        params = json.loads(own["params"].iloc[-1])
+        learned_from = _learned_from(params, suite.dataset)
         rows.append(
             Standing(
                 method=name,
-                rank=ranks.get(name),
-                score=_score(means[name], samples[name]) if name in complete else None,
+                family=_family(known[name].module if name in known else "", learned_from),
+                ranks=ranks_of.get(name),
+                score=score(name) if name in complete else None,
+                mean_error=_geometric_mean(means[name], samples[name]) if name in complete else None,
                 errors=errors,
                 best=frozenset(best[name]),
-                learned_from=_learned_from(own["params"].iloc[-1], suite.dataset),
+                savings=savings(name) if name in complete else {},
+                marks=_marks(own, suite),
+                learned_from=learned_from,
+                prior=params.get("prior"),
                 needed=needed(name) if name in complete else None,
                 cpu_seconds_per_image=_cpu_seconds(ok),
+                generator_evaluations=_mean_of(ok, "diag_generator_evaluations"),
                 missing=len(suite.levels) * suite.draws - len(set(zip(own[suite.axis], own["draw"], strict=True))),
                 failed={s: n for s, n in sorted(counts.items()) if s not in ("ok", "not_applicable")},
                 not_applicable=set(counts) == {"not_applicable"},
@@ -160,7 +234,7 @@ def standings(frame: pd.DataFrame, suite: Suite) -> Standings:
                 revisions=_revisions(own),
             )
         )
-    return Standings(suite, tuple(rows), reference, reference_method)
+    return Standings(suite, tuple(rows), lassos, reference, reference_method)
 
 
 def saving(frame: pd.DataFrame, suite: Suite, method: str, against: str, at: int) -> tuple[float, Estimate]:
@@ -184,11 +258,8 @@ def saving(frame: pd.DataFrame, suite: Suite, method: str, against: str, at: int
             raise ResultsError(f"{name} has holes on {suite.name}; run `csbench run {suite.name} --methods {name}`")
     column = suite.m.index(at)
 
-    def factor(own: np.ndarray, other: np.ndarray) -> np.ndarray:
-        return stats.measurements_to_reach(grid, other, own[..., column]) / at
-
-    low, high = stats.censored_interval(factor(*(stats.weighted_means(weights, e) for e in (ours, theirs))))
-    return float(_mean(ours)[column]), Estimate(float(factor(_mean(ours), _mean(theirs))), low, high)
+    samples = [_resampled(errors, weights) for errors in (theirs, ours)]
+    return float(_mean(ours)[column]), _saving(grid, _mean(theirs), samples[0], _mean(ours), samples[1], at)
 
 
 def ratios(frame: pd.DataFrame, suite: Suite, method: str, against: str) -> dict[float, Estimate]:
@@ -202,12 +273,11 @@ def ratios(frame: pd.DataFrame, suite: Suite, method: str, against: str) -> dict
     }
 
 
-def _learned_from(params: str, dataset: str) -> str | None:
+def _learned_from(fields: dict[str, Any], dataset: str) -> str | None:
     """Weights are called USE-MEASUREMENT-DATASET where they come from measurements, and FAMILY-DATASET elsewhere.
 
     A method without weights that has a field `dataset` looks at the training images themselves.
     """
-    fields = json.loads(params)
     prior = fields.get("prior")
     if not prior:
         return "clean images" if fields.get("dataset") else None
@@ -215,6 +285,46 @@ def _learned_from(params: str, dataset: str) -> str | None:
     if use not in ("ambient", "ignore", "unmeasure"):
         return "nothing" if use == "random" else "clean images"
     return f"{rest.removesuffix(f'-{dataset}')} ({use})"
+
+
+def _family(module: str, learned_from: str | None) -> str:
+    """What kind of method it is, by its module and by what its prior was learned from."""
+    stem = module.rpartition(".")[2]
+    if stem in FAMILIES:
+        return FAMILIES[stem]
+    if learned_from and learned_from.endswith(")"):
+        return "ambient-trained"
+    if stem.startswith("csgm"):
+        return "generative"
+    return "learned" if learned_from else "untrained"
+
+
+def _marks(own: pd.DataFrame, suite: Suite) -> dict[float, tuple[str, ...]]:
+    """Level to what is to be said of a method's rows there.
+
+    Rows that are not of the revision of the code that most rows of the method at that level of noise are of are stale.
+    """
+    marks = {}
+    usual = own.groupby("noise_norm")["fingerprint"].agg(lambda prints: prints.mode().iloc[0])
+    stale = own["fingerprint"].to_numpy() != usual.loc[own["noise_norm"]].to_numpy()
+    for level in suite.levels:
+        here = (own[suite.axis] == level).to_numpy()
+        rows = own.loc[here]
+        found = [STATUS_MARKS[status] for status in rows["status"].unique() if status in STATUS_MARKS]
+        if len(rows) < suite.images_at(level) * suite.draws:
+            found.append("not run")
+        if "diag_converged" in rows and (rows["diag_converged"].to_numpy() == 0).any():
+            found.append("not converged")
+        if stale[here].any():
+            found.append("stale")
+        if found:
+            marks[level] = tuple(mark for mark in MARKS if mark in found)
+    return marks
+
+
+def _mean_of(rows: pd.DataFrame, column: str) -> float | None:
+    values = rows[column].to_numpy(dtype=float) if column in rows else np.empty(0)
+    return None if np.isnan(values).all() else float(np.nanmean(values))
 
 
 def _revisions(rows: pd.DataFrame) -> int:
@@ -241,18 +351,6 @@ def _resampled(errors: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return stats.weighted_means(weights, errors)
 
 
-def _ranks(scores: dict[str, np.ndarray]) -> dict[str, int]:
-    """Ranks of methods in order, best first; who cannot be told apart from the leader of a group shares its rank."""
-    ranks: dict[str, int] = {}
-    leader = ""
-    for position, (name, samples) in enumerate(scores.items(), start=1):
-        if leader and stats.includes_zero(samples - scores[leader]):
-            ranks[name] = ranks[leader]
-        else:
-            ranks[name], leader = position, name
-    return ranks
-
-
 def _best_at(column: int, means: dict[str, np.ndarray], samples: dict[str, np.ndarray]) -> list[str]:
     """The method with the smallest error at one level, and those that cannot be told apart from it."""
     complete = [name for name, mean in means.items() if not np.isnan(mean[column])]
@@ -263,18 +361,23 @@ def _best_at(column: int, means: dict[str, np.ndarray], samples: dict[str, np.nd
     return [name for name in complete if name == first or stats.includes_zero(difference[name])]
 
 
-def _score(mean: np.ndarray, samples: np.ndarray) -> Estimate:
+def _geometric_mean(mean: np.ndarray, samples: np.ndarray) -> Estimate:
     low, high = stats.interval(10 ** stats.log_score(samples))
     return Estimate(float(10 ** stats.log_score(mean)), float(low), float(high))
 
 
-def _reference(suite: Suite, means: dict[str, np.ndarray]) -> tuple[float | None, str | None]:
-    if suite.axis != "m" or suite.reference_m not in suite.m:
-        return None, None
-    column = suite.m.index(suite.reference_m)
-    lassos = {n: e[column] for n, e in means.items() if n.startswith("lasso")}
-    lassos = {n: e for n, e in lassos.items() if not np.isnan(e)}
+def _best_lassos(suite: Suite, means: dict[str, np.ndarray]) -> dict[float, str]:
+    """Level to the complete Lasso with the smallest error there."""
+    lassos = {name: mean for name, mean in means.items() if name.startswith("lasso")}
     if not lassos:
-        return None, None
-    name = min(lassos, key=lambda n: lassos[n])
-    return float(lassos[name]), name
+        return {}
+    return {level: min(lassos, key=lambda name: lassos[name][i]) for i, level in enumerate(suite.levels)}
+
+
+def _saving(
+    grid: np.ndarray, other: np.ndarray, other_samples: np.ndarray, own: np.ndarray, own_samples: np.ndarray, m: int
+) -> Estimate:
+    """How many times as many measurements the other curve needs for the own error at m."""
+    column = list(grid).index(m)
+    low, high = stats.censored_interval(stats.measurements_to_reach(grid, other_samples, own_samples[:, column]) / m)
+    return Estimate(float(stats.measurements_to_reach(grid, other, own[column])) / m, low, high)
