@@ -130,16 +130,6 @@ def test_a_card_without_json_is_named(tmp_path, monkeypatch):
         checkpoint.card("vae-x")
 
 
-def test_reconstructions_command_draws(csbench, tmp_path):
-    call = ("reconstructions", "quick", "--m", "25", "--methods", "zeros,pca-gaussian,csgm-wgan", "--images", "2", "-o")
-    done = csbench(*call, tmp_path / "rows.png")
-    assert done.returncode == 0, done.stderr
-    assert (tmp_path / "rows.png").stat().st_size > 2000
-    refused = csbench(*call, tmp_path / "rows.gif")
-    assert refused.returncode == 2
-    assert "use .png, .pdf, .svg" in refused.stderr
-
-
 def test_assess_puts_its_figures_on_the_card(tmp_path, monkeypatch):
     """An untrained generator: its images are judged all the same, and what the card said before stays."""
     monkeypatch.setenv("CSBENCH_WEIGHTS", str(tmp_path))

@@ -7,7 +7,7 @@ import shutil
 import sys
 import textwrap
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Literal, NoReturn
 
 import typer
 
@@ -25,6 +25,10 @@ app = typer.Typer(
 
 Results = Annotated[Path, typer.Option("--results", help="Folder of the results.", metavar="DIR")]
 Methods = Annotated[str | None, typer.Option("--methods", help="Only these, comma-separated.", metavar="NAME,...")]
+FigureStyle = Annotated[
+    Literal["screen", "paper"],
+    typer.Option("--style", help="paper: as wide as a column, no title, fonts in the file."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 GAP = 2  # between the columns of a table
 NARROWEST = 10  # columns are not wrapped below this

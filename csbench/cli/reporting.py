@@ -1,13 +1,14 @@
-"""`csbench leaderboard`, `plot`, `saving`, `compare`, `phase` and `reconstructions`."""
+"""`csbench leaderboard`, `plot`, `saving`, `compare`, `phase` and `gallery`."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from csbench.cli.common import Methods, Results, SuiteName, app, fail, integers, names
+from csbench.cli.common import FigureStyle, Methods, Results, SuiteName, app, fail, integers, names
 from csbench.errors import CsbenchError, UsageError
 
 
@@ -47,25 +48,33 @@ def plot(
     methods: Methods = None,
     reference: Annotated[Path | None, typer.Option(help="CSV of published curves, with a column m.")] = None,
     columns: Annotated[str | None, typer.Option(help="Columns of the CSV.", metavar="NAME,...")] = None,
+    metric: Annotated[
+        Literal["mse", "relative_l2", "psnr", "ssim", "measurement_error"], typer.Option(help="What is drawn.")
+    ] = "mse",
+    style: FigureStyle = "screen",
     results: Results = Path("results"),
 ) -> None:
     """Draw error-versus-m curves.
 
-    Example: csbench plot mnist-gaussian --methods lasso-dct,csgm-vae -o curve.svg
+    Example: csbench plot mnist-gaussian --methods lasso-dct,csgm-vae -o curve.pdf --style paper
     """
     from csbench.report.curves import plot as draw
     from csbench.report.curves import read_reference, representation_floors
-    from csbench.report.standings import standings
+    from csbench.report.standings import metric_curves, standings
+    from csbench.report.style import STYLES, check_format
     from csbench.store import load_results
     from csbench.suites import load_suite
 
+    check_format(output)
     definition = load_suite(suite)
     references = read_reference(reference, list(names(columns))) if reference else []
     frame = load_results(definition.name, results)
     if not len(frame):
         raise UsageError(f"no results of {definition.name} in {results}/; run `csbench run {suite}`")
     floors = representation_floors(frame, definition, results)
-    draw(standings(frame, definition), output, list(names(methods)) or None, references, floors)
+    curves = None if metric == "mse" else metric_curves(frame, definition, metric)
+    table = standings(frame, definition)
+    draw(table, output, list(names(methods)) or None, references, floors, metric, curves, STYLES[style])
     print(f"wrote {output}")
 
 
@@ -173,31 +182,61 @@ def phase(
 
 
 @app.command()
-def reconstructions(
+def gallery(
     suite: SuiteName,
-    output: Annotated[Path, typer.Option("-o", "--output", help="A .png, .svg or .pdf file.")],
-    methods: Annotated[str, typer.Option("--methods", help="In this order.", metavar="NAME,...")] = (
-        "lasso-dct,lasso-wavelet,csgm-vae"
-    ),
-    m: Annotated[str | None, typer.Option("--m", help="Only these, of the suite's.", metavar="M,...")] = None,
-    images: Annotated[int, typer.Option(min=1, max=32, help="From the start of the test split.")] = 8,
+    methods: Annotated[
+        str | None, typer.Option("--methods", help="In this order; default: the suite's.", metavar="NAME,...")
+    ] = None,
+    m: Annotated[str | None, typer.Option("--m", help="Of the suite's; default: four.", metavar="M,...")] = None,
+    images: Annotated[int, typer.Option(min=1, max=32, help="From the start of the test split.")] = 6,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Draw a .png, .svg or .pdf file.")] = None,
+    style: FigureStyle = "screen",
+    results: Results = Path("results"),
 ) -> None:
-    """Draw test images beside what methods make of their measurements, the same y as in the suite's first draw.
+    """Recover a few test images from the suite's own measurements, and keep or draw the pictures.
 
-    Example: csbench reconstructions mnist-gaussian --m 25,100,400 -o rows.png
+    Without -o, the pictures of all methods go to results/gallery/, for `csbench site`; what is there is not made again.
+    With it, a figure: the truth above, and below it what each method made.
+
+    Example: csbench gallery mnist-gaussian --methods lasso-dct,csgm-vae --m 25,100,400 -o rows.pdf --style paper
     """
+    import pandas as pd
     import torch
 
     from csbench.progress import progress_bar
-    from csbench.report.reconstructions import check_format, draw
-    from csbench.runner.pictures import reconstruct
+    from csbench.registry import get_dataset
+    from csbench.report.gallery import MEASUREMENTS, TRUTH, draw, read_gallery, store
+    from csbench.report.leaderboard import evenly_spaced
+    from csbench.report.style import STYLES, check_format
+    from csbench.runner.pictures import missing, recover
     from csbench.suites import load_suite
 
-    check_format(output)
+    if output:
+        check_format(output)
     torch.set_num_threads(1)
-    definition = load_suite(suite).narrowed(m=integers("--m", m), methods=names(methods), draws=1)
-    with progress_bar() as progress:
-        task = progress.add_task("recovering", total=len(definition.m) * len(definition.methods))
-        truth, recovered, errors = reconstruct(definition, images, lambda: progress.update(task, advance=1))
-    draw(output, truth, recovered, errors)
-    print(f"wrote {output}")
+    definition = load_suite(suite)
+    if not output and get_dataset(definition.dataset).restricted:
+        raise UsageError(f"pictures of {definition.dataset} must not be passed on, so none are kept; draw some with -o")
+    part = definition.narrowed(m=integers("--m", m), methods=names(methods))
+    if not m:
+        four = tuple(evenly_spaced(part.levels, 4))
+        part = replace(part, m=four) if part.axis == "m" else replace(part, noise_norms=four)
+    known = {} if output else read_gallery(results, definition.name)
+    cells = missing(part, images, known)
+    with progress_bar("{task.fields[note]}") as progress:
+        task = progress.add_task("recovering", total=len(cells), note="")
+        for cell, found in zip(cells, recover(cells, images), strict=True):
+            progress.update(task, advance=1, note=f"{cell.method_name} {cell.where}")
+            for name, rows in found.items():
+                old = known.get(name)
+                if old is not None:
+                    rows = pd.concat([old.loc[~old["level"].isin(rows["level"])], rows])
+                known[name] = rows
+                if not output:
+                    store(results, definition.name, name, rows)
+    if output:
+        order = [TRUTH, MEASUREMENTS, *part.methods]
+        draw(output, {name: known[name] for name in order if name in known}, part.axis, STYLES[style])
+        print(f"wrote {output}")
+    else:
+        print(f"{len(cells)} pictures made; {len(known)} files in {results / 'gallery' / f'suite={definition.name}'}/")

@@ -14,7 +14,8 @@ import pandas as pd
 
 from csbench import stats
 from csbench.errors import UsageError
-from csbench.report.standings import Standings
+from csbench.report.standings import Estimate, Standings
+from csbench.report.style import STYLES, Style, check_format, save
 from csbench.store import floor_path
 from csbench.suites import Suite
 
@@ -26,7 +27,13 @@ COLOURS = (
 )  # fmt: skip
 DASHES = ("-", "--", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (3, 1)), "-", "--", "-.", ":")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
-FORMATS = (".svg", ".png", ".pdf")
+AXES = {  # metric to the label of its axis, and whether that is logarithmic
+    "mse": ("error (MSE per pixel)", True),
+    "relative_l2": ("relative error ||x̂ - x|| / ||x||", True),
+    "psnr": ("PSNR (dB)", False),
+    "ssim": ("SSIM", False),
+    "measurement_error": ("measurement error ||A x̂ - y||", True),
+}
 LABEL_WIDTH = 0.055  # of the longest number under the axis, as a share of it
 
 
@@ -85,6 +92,9 @@ def plot(
     methods: list[str] | None = None,
     references: list[Reference] | None = None,
     floors: dict[str, float] | None = None,
+    metric: str = "mse",
+    curves: dict[str, dict[float, Estimate]] | None = None,
+    style: Style = STYLES["screen"],
 ) -> None:
     """Write the curves of a suite as SVG, PNG or PDF.
 
@@ -92,13 +102,15 @@ def plot(
         methods: which, in this order; None for all that have an error at two levels or more.
         references: published curves to draw beside them.
         floors: method to the representation error of its prior, drawn as a thin dashed line in the method's colour.
+        metric: of `METRICS`; references and floors are mean squared errors, and left out with another.
+        curves: method to level to the metric, where it is not the mean squared error.
 
     Raises:
         UsageError: an unknown format, or a method without results.
     """
-    if path.suffix not in FORMATS:
-        raise UsageError(f"{path}: cannot draw {path.suffix or 'a file without extension'}; use {', '.join(FORMATS)}")
-    available = {row.method: row for row in table.rows if len(row.errors) > 1}
+    check_format(path)
+    curves = curves or {row.method: row.errors for row in table.rows}
+    available = {name: curve for name, curve in curves.items() if len(curve) > 1}
     if missing := [name for name in methods or [] if name not in available]:
         raise UsageError(
             f"no results of {missing[0]!r} on {table.suite.name}; there are {', '.join(sorted(available))}"
@@ -107,19 +119,24 @@ def plot(
         raise UsageError(
             f"{table.suite.name}: no method is complete at two levels or more, so there is no curve to draw yet"
         )
+    if metric != "mse":
+        references, floors = None, None
     import matplotlib as mpl
     from matplotlib.figure import Figure  # not pyplot, which takes a quarter of a second to import
 
-    styles = {name: i for i, name in enumerate(sorted(available))}  # a method looks the same in every selection
-    with mpl.rc_context({"font.size": 9, "svg.hashsalt": "csbench", "svg.fonttype": "none", "pdf.fonttype": 42}):
-        figure = Figure(figsize=(7.2, 4.4), layout="constrained")
+    looks = {name: i for i, name in enumerate(sorted(available))}  # a method looks the same in every selection
+    label, log = AXES[metric]
+    with mpl.rc_context(style.settings()):
+        figure = Figure(figsize=(style.width, 0.61 * style.width + (0 if style.title else 0.5)), layout="constrained")
         axes = figure.subplots()
         ends: list[tuple[float, str, Any]] = []
         for name in methods or sorted(available):
-            errors, i = available[name].errors, styles[name]
+            errors, i = available[name], looks[name]
             levels = np.array(list(errors))
             colour = COLOURS[i % len(COLOURS)]
-            values, lows, highs = np.maximum([(e.value, e.low, e.high) for e in errors.values()], stats.FLOOR).T
+            values, lows, highs = np.array([(e.value, e.low, e.high) for e in errors.values()]).T
+            if log:
+                values, lows, highs = (np.maximum(v, stats.FLOOR) for v in (values, lows, highs))
             axes.fill_between(levels, lows, highs, color=colour, alpha=0.18, lw=0)
             axes.plot(
                 levels,
@@ -127,8 +144,9 @@ def plot(
                 color=colour,
                 ls=DASHES[i % len(DASHES)],
                 marker=MARKERS[i % len(MARKERS)],
-                ms=3.5,
-                lw=1.4,
+                ms=3.5 if style.title else 2.5,
+                lw=1.4 if style.title else 1.0,
+                label=name,
             )
             ends.append((values[-1], name, colour))
             if name in (floors or {}):
@@ -137,56 +155,61 @@ def plot(
             positive = {m: e for m, e in reference.errors.items() if e > 0}  # 0.0000 is only below what was printed
             if positive:
                 m, values = list(positive), list(positive.values())
-                axes.plot(m, values, color="0.35", ls=":", marker="x+12"[i % 4], ms=5, lw=1)
-                ends.append((values[-1], f"{reference.label}, published", "0.35"))
+                name = f"{reference.label}, published"
+                axes.plot(m, values, color="0.35", ls=":", marker="x+12"[i % 4], ms=5, lw=1, label=name)
+                ends.append((values[-1], name, "0.35"))
         axes.set_xscale("log")
-        axes.set_yscale("log")
-        axes.set_xticks(table.suite.levels, _tick_labels(table.suite.levels))
+        if log:
+            axes.set_yscale("log")
+        axes.set_xticks(table.suite.levels, _tick_labels(table.suite.levels, style))
         axes.minorticks_off()
-        axes.tick_params(axis="x", labelsize=7.5)
+        axes.tick_params(axis="x", labelsize=style.font_size - 1.5)
         axes.set_xlim(table.suite.levels[0] * 0.9, table.suite.levels[-1] * 1.1)
         axes.set_xlabel(
             f"number of measurements m (n = {_pixels(table)})"
             if table.suite.axis == "m"
             else f"noise norm (m = {table.suite.m[0]}, n = {_pixels(table)})"
         )
-        axes.set_ylabel("reconstruction error (MSE per pixel)")
-        axes.set_title(f"{table.suite.title}; bands: 95% intervals over images", fontsize=9, loc="left")
+        axes.set_ylabel(label)
         axes.grid(True, which="major", color="0.9", lw=0.6)
         axes.spines[["top", "right"]].set_visible(False)
-        _label_ends(axes, ends)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        stamp = {"Date": None} if path.suffix == ".svg" else {"CreationDate": None} if path.suffix == ".pdf" else None
-        figure.savefig(path, dpi=160, metadata=stamp)
+        if style.title:
+            axes.set_title(f"{table.suite.title}; bands: 95% intervals over images", fontsize=9, loc="left")
+            _label_ends(axes, ends, log)
+        else:
+            figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=style.font_size - 0.5)
+        save(figure, path)
 
 
-def _tick_labels(levels: tuple[float, ...]) -> list[str]:
+def _tick_labels(levels: tuple[float, ...], style: Style) -> list[str]:
     """The levels, from the right, without those that would run into the one that is there already."""
     labels, last = [], math.inf
     for value in reversed(levels):
-        near = math.log(last / value) < LABEL_WIDTH * math.log(levels[-1] / levels[0])
+        width = LABEL_WIDTH * (1 if style.title else 1.5)
+        near = math.log(last / value) < width * math.log(levels[-1] / levels[0])
         labels.append("" if near else f"{value:g}")
         last = last if near else value
     return labels[::-1]
 
 
-def _label_ends(axes: Any, ends: list[tuple[float, str, Any]]) -> None:
+def _label_ends(axes: Any, ends: list[tuple[float, str, Any]], log: bool) -> None:
     """Names to the right of the lines' ends, spread so that they do not overlap, each tied to its end by a hairline."""
-    bottom, top = np.log10(axes.get_ylim())
+    scale, back = (np.log10, lambda v: 10**v) if log else (np.asarray, lambda v: v)
+    bottom, top = scale(axes.get_ylim())
     gap = 0.045 * (top - bottom)
     ends = sorted(ends)
-    heights = np.log10([value for value, _, _ in ends])
+    heights = scale([value for value, _, _ in ends]).astype(float)
     for i in range(1, len(heights)):
         heights[i] = max(heights[i], heights[i - 1] + gap)
     heights -= max(0.0, heights[-1] - (top - gap / 2))
     for i in range(len(heights) - 2, -1, -1):
         heights[i] = min(heights[i], heights[i + 1] - gap)
-    axes.set_ylim(10 ** min(bottom, heights[0] - gap / 2), 10**top)
-    bottom, top = np.log10(axes.get_ylim())
+    axes.set_ylim(back(min(bottom, heights[0] - gap / 2)), back(top))
+    bottom, top = scale(axes.get_ylim())
     for height, (value, name, colour) in zip(heights, ends, strict=True):
         axes.annotate(
             name,
-            xy=(1.0, (np.log10(value) - bottom) / (top - bottom)),
+            xy=(1.0, (scale(value) - bottom) / (top - bottom)),
             xytext=(1.06, (height - bottom) / (top - bottom)),
             xycoords="axes fraction",
             textcoords="axes fraction",

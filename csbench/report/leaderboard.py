@@ -30,7 +30,7 @@ geometric mean error that a paired permutation test over the images tells apart 
 suite, 5%); behind it stands the last rank that the method may have. A method with holes has no rank.
 
 The **error** is the mean squared error per pixel on [0, 1], **times 1000**, over all images and draws of A. Brackets
-are 95% intervals, from a bootstrap over images. Bold marks the best of a column and everything that cannot be told apart
+are 95% intervals, from a bootstrap over images. Bold marks the best of a column and what cannot be told apart
 from it (the 95% interval of the paired difference holds zero). The **saving** at m is how many times as many
 measurements the best Lasso needs for the error that the method has at m.
 
@@ -163,7 +163,7 @@ def terminal_table(table: Standings, width: int) -> Group:
     """
     suite = table.suite
     fixed = 1 + sum(3 + content for content in (5, max(len(row.method) for row in table.rows), 5, 7))
-    shown = _evenly_spaced(suite.levels, max(2, (width - fixed) // 8))  # a column is 5 wide and has 3 of frame
+    shown = evenly_spaced(suite.levels, max(2, (width - fixed) // 8))  # a column is 5 wide and has 3 of frame
     grid = Table(title=f"{suite.name}: mean squared error per pixel x 1000")
     for header in (
         "rank",
@@ -186,7 +186,8 @@ def terminal_table(table: Standings, width: int) -> Group:
     return Group(grid, *notes)
 
 
-def _evenly_spaced(levels: tuple[float, ...], count: int) -> list[float]:
+def evenly_spaced(levels: tuple[float, ...], count: int) -> list[float]:
+    """So many of the levels, the first and the last among them."""
     if count >= len(levels):
         return list(levels)
     return [levels[round(i * (len(levels) - 1) / (count - 1))] for i in range(count)]

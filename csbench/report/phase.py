@@ -20,7 +20,8 @@ from scipy.special import expit, ndtr
 from csbench import stats
 from csbench.errors import UsageError
 from csbench.registry import get_dataset
-from csbench.report.curves import COLOURS, FORMATS, MARKERS
+from csbench.report.curves import COLOURS, MARKERS
+from csbench.report.style import STYLES, check_format, save
 from csbench.suites import Suite
 
 RECOVERED = 1e-2  # relative error in l2 up to which a signal counts as recovered
@@ -169,12 +170,11 @@ def plot(found: list[Contour], path: Path) -> None:
     Raises:
         UsageError: an unknown format.
     """
-    if path.suffix not in FORMATS:
-        raise UsageError(f"{path}: cannot draw {path.suffix or 'a file without extension'}; use {', '.join(FORMATS)}")
+    check_format(path)
     import matplotlib as mpl
     from matplotlib.figure import Figure  # not pyplot, which takes a quarter of a second to import
 
-    with mpl.rc_context({"font.size": 9, "svg.hashsalt": "csbench", "svg.fonttype": "none", "pdf.fonttype": 42}):
+    with mpl.rc_context(STYLES["screen"].settings()):
         figure = Figure(figsize=(5.2, 4.2), layout="constrained")
         axes: Any = figure.subplots()
         deltas = np.linspace(0.02, 0.98, 97)
@@ -189,4 +189,4 @@ def plot(found: list[Contour], path: Path) -> None:
         axes.set(xlabel="m / n", ylabel="k / m at which half of the signals are recovered", xlim=(0, 1), ylim=(0, None))
         axes.grid(alpha=0.3, lw=0.5)
         axes.legend(frameon=False)
-        figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
+        save(figure, path)

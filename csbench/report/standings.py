@@ -131,13 +131,13 @@ def _check_paired(frame: pd.DataFrame, suite: Suite) -> None:
         )
 
 
-def errors_by_image(frame: pd.DataFrame, suite: Suite, method: str) -> np.ndarray:
-    """Mean over draws of the squared error, shape [images, len(suite.levels)].
+def errors_by_image(frame: pd.DataFrame, suite: Suite, method: str, metric: str = "mse") -> np.ndarray:
+    """Mean over draws of the squared error, or of another metric, shape [images, len(suite.levels)].
 
     NaN in the columns that are not complete, and for images that the suite does not ask for at a level.
     """
     rows = frame.loc[(frame["method"] == method) & (frame["status"] == "ok")]
-    table = rows.pivot_table(index="image", columns=[suite.axis, "draw"], values="mse", observed=True)
+    table = rows.pivot_table(index="image", columns=[suite.axis, "draw"], values=metric, observed=True)
     columns = []
     for level in suite.levels:
         draws = [table[(level, d)] for d in range(suite.draws) if (level, d) in table.columns]
@@ -235,6 +235,25 @@ def standings(frame: pd.DataFrame, suite: Suite) -> Standings:
             )
         )
     return Standings(suite, tuple(rows), lassos, reference, reference_method)
+
+
+def metric_curves(frame: pd.DataFrame, suite: Suite, metric: str) -> dict[str, dict[float, Estimate]]:
+    """Method to level to the mean of a metric over images and draws, with its interval; only of complete levels.
+
+    Args:
+        metric: one of `csbench.store.METRICS`.
+    """
+    weights = stats.resampling_weights(suite.images)
+    curves = {}
+    for name in sorted(set(frame["method"])):
+        values = errors_by_image(frame, suite, name, metric)
+        mean, (low, high) = _mean(values), stats.interval(_resampled(values, weights))
+        curves[name] = {
+            level: Estimate(float(mean[i]), float(low[i]), float(high[i]))
+            for i, level in enumerate(suite.levels)
+            if not np.isnan(mean[i])
+        }
+    return curves
 
 
 def saving(frame: pd.DataFrame, suite: Suite, method: str, against: str, at: int) -> tuple[float, Estimate]:

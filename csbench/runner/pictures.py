@@ -1,50 +1,85 @@
-"""A few reconstructions for the eye, outside of the store of results."""
+"""Recovers a few test images with every method of a suite, for the eye."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import torch
+from torch import Tensor
 
 from csbench import metrics
 from csbench.errors import MissingWeights
+from csbench.measurement import Measurement
 from csbench.method import NotApplicable, Recovery
-from csbench.runner.plan import make_cells
+from csbench.report.gallery import MEASUREMENTS, TRUTH, frame_of
+from csbench.runner.plan import Cell, make_cells
 from csbench.seeding import seed_of
 from csbench.suites import Suite
 
-ByMethod = dict[int, dict[str, np.ndarray]]  # m to method to an array
+
+def missing(suite: Suite, images: int, stored: Mapping[str, pd.DataFrame]) -> list[Cell]:
+    """The cells of the suite's first draw whose pictures are not there, or were made by other code."""
+    cells = make_cells(replace(suite, draws=1))
+    return [cell for cell in cells if not _there(cell, images, stored.get(cell.method_name))]
 
 
-def reconstruct(
-    suite: Suite, images: int, report: Callable[[], None] = lambda: None
-) -> tuple[np.ndarray, ByMethod, ByMethod]:
-    """Recover the first test images with every method of the suite, in this process.
+def _there(cell: Cell, images: int, rows: pd.DataFrame | None) -> bool:
+    if rows is None:
+        return False
+    here = rows.loc[(rows["level"] == _level(cell)) & (rows["fingerprint"] == cell.id.fingerprint)]
+    return len(here) == images
 
-    Args:
-        report: called after each method and m.
 
-    Returns:
-        the images, shape [images, c, h, w]; what was recovered, likewise; and mean squared errors, shape [images].
-        Methods that do not apply are left out.
+def _level(cell: Cell) -> float:
+    return getattr(cell.problem, cell.suite.axis)
+
+
+def recover(cells: list[Cell], images: int) -> Iterator[dict[str, pd.DataFrame]]:
+    """For each cell, `truth`, `measurements` where they are pictures, and what its method made of the first images.
+
+    Every y is that of the suite. A method that does not apply, or has no weights, has no rows.
     """
-    recovered: ByMethod = {}
-    errors: ByMethod = {}
-    pictures = np.empty(0)
-    for cell in make_cells(suite):
+    known = None
+    for cell in cells:
         problem = replace(cell.problem, images=images)
-        given, truth = problem.simulate()
+        if known is None or known[0] != problem:
+            known = problem, *problem.simulate()
+        _, given, truth = known
+        shape, level = given.image_shape, _level(cell)
+        found = {TRUTH: frame_of(0, truth.ids, truth.x.reshape(-1, *shape).numpy(), None, "")}
+        measured = measurement_pictures(given)
+        if measured is not None:
+            found[MEASUREMENTS] = frame_of(level, truth.ids, measured, None, "")
         rng = torch.Generator().manual_seed(seed_of(*problem.method_seed_names()))
-        pictures = truth.x.reshape(-1, *given.image_shape).numpy()
         try:
             answer = cell.method.recover(given, rng)
         except (NotApplicable, MissingWeights):
+            yield found
             continue
-        finally:
-            report()
         x_hat = answer.x_hat if isinstance(answer, Recovery) else answer
-        recovered.setdefault(problem.m, {})[cell.method_name] = x_hat.reshape(pictures.shape).numpy()
-        errors.setdefault(problem.m, {})[cell.method_name] = metrics.mse(x_hat, truth.x).numpy()
-    return pictures, recovered, errors
+        error = metrics.mse(x_hat, truth.x).numpy()
+        found[cell.method_name] = frame_of(level, truth.ids, _pixels(x_hat, shape), error, cell.id.fingerprint)
+        yield found
+
+
+def measurement_pictures(given: Measurement) -> np.ndarray | None:
+    """y as images, shape [batch, c, h, w], for operators whose measurements look like something; None for others.
+
+    Blurred images are y itself; hidden pixels and Fourier coefficients that were not measured are zero; means of blocks
+    are shown as large as their blocks.
+    """
+    name = given.A.name
+    if name in ("gaussian-blur", "motion-blur"):
+        return _pixels(given.y, given.image_shape)
+    if name == "block-average":
+        return _pixels(given.A.adjoint(given.y) * given.n / given.y.shape[1], given.image_shape)
+    if name in ("random-pixel-mask", "centre-block", "random-block", "cartesian-fourier", "radial-fourier"):
+        return _pixels(given.A.adjoint(given.y), given.image_shape)
+    return None
+
+
+def _pixels(x: Tensor, image_shape: tuple[int, int, int]) -> np.ndarray:
+    return x.reshape(-1, *image_shape).float().numpy()
