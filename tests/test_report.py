@@ -1,5 +1,6 @@
 import itertools
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from csbench import load_results, load_suite
 from csbench.errors import ResultsError, UsageError
 from csbench.report.curves import plot, read_reference
 from csbench.report.leaderboard import published_suites, render, render_short, render_suite
-from csbench.report.standings import ratios, saving, standings
+from csbench.report.standings import metric_curves, ratios, saving, standings
 from csbench.suites import Suite
 
 from .conftest import ROOT
@@ -245,6 +246,20 @@ def test_compare(csbench, tmp_path):
     assert "no results of 'lassso'" in refused.stderr
 
 
+def test_savings_of_all_methods(csbench):
+    known = ("--results", ROOT / "results")
+    done = csbench("saving", "ambient-mnist", *known)
+    assert done.returncode == 0, done.stderr
+    row = next(line for line in done.stdout.splitlines() if line.startswith("| csgm-dcgan "))
+    suite = load_suite("ambient-mnist")
+    table = standings(load_results(suite.name, ROOT / "results"), suite)
+    own = next(row for row in table.rows if row.method == "csgm-dcgan")
+    assert f"{own.savings[75].value:.3g} [{own.savings[75].low:.3g}, {own.savings[75].high:.3g}]" in row
+    refused = csbench("saving", "mnist-noise", *known)
+    assert refused.returncode == 2
+    assert "over the noise" in refused.stderr
+
+
 def test_methods_that_saw_different_y_are_never_compared():
     rows = frame(good=good, lasso=bad)
     rows.loc[(rows["method"] == "good") & (rows["m"] == 100) & (rows["image"] == 5), "y_sha256"] = "other"
@@ -309,6 +324,31 @@ REFERENCE = ROOT / "docs" / "reference" / "mnist_gaussian_published.csv"
 def test_perfect_recovery_is_drawn_too(tmp_path):
     plot(standings(frame(perfect=lambda m, d, i: 0.0, good=good), SUITE), tmp_path / "x.png")
     assert (tmp_path / "x.png").is_file()
+
+
+@pytest.mark.parametrize("suffix", [".svg", ".png", ".pdf"])
+def test_a_figure_for_a_paper_brings_its_fonts(csbench, tmp_path, suffix):
+    path = tmp_path / f"curve{suffix}"
+    call = ("plot", "mnist-deblur", "--results", ROOT / "results", "--methods", "tv-box,mfa", "--metric", "psnr", "-o")
+    done = csbench(*call, path, "--style", "paper")
+    assert done.returncode == 0, done.stderr
+    if suffix == ".pdf":
+        assert b"/FontFile2" in path.read_bytes()
+        (width,) = re.findall(rb"/MediaBox \[ 0 0 ([0-9.]+) ", path.read_bytes())
+        assert float(width) == pytest.approx(3.35 * 72, abs=1)
+    if suffix == ".svg":
+        assert b"<text" not in path.read_bytes()
+
+
+def test_other_metrics_are_means_over_images(tmp_path):
+    suite = load_suite("mnist-deblur")
+    rows = load_results(suite.name, ROOT / "results")
+    curves = metric_curves(rows, suite, "ssim")
+    expected = rows[(rows["method"] == "mfa") & (rows["noise_norm"] == 0.1)]["ssim"]
+    found = curves["mfa"][0.1]
+    assert found.value == pytest.approx(expected.mean())
+    half = 1.96 * expected.std(ddof=0) / len(expected) ** 0.5
+    assert (found.high - found.low) / 2 == pytest.approx(half, rel=0.1)
 
 
 @pytest.mark.parametrize("suffix", [".svg", ".png", ".pdf"])

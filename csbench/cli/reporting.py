@@ -81,35 +81,49 @@ def plot(
 @app.command()
 def saving(
     suite: SuiteName,
-    method: Annotated[str, typer.Option(help="The method that saves.")] = "csgm-vae",
+    method: Annotated[str | None, typer.Option(help="The method that saves; default: a table of all.")] = None,
     against: Annotated[str, typer.Option(help="The method to compare with.")] = "lasso-dct",
     at: Annotated[int, typer.Option(help="The m whose error is matched.")] = 75,
     results: Results = Path("results"),
 ) -> None:
     """Say how many times fewer measurements a method needs than another, at equal error.
 
+    Without --method, a table of all methods at all m, against the best Lasso.
+
     Example: csbench saving mnist-gaussian --method csgm-vae --against lasso-dct --at 75
     """
+    from tabulate import tabulate
+
+    from csbench.report.leaderboard import saving_text, saving_times
     from csbench.report.standings import saving as measure
+    from csbench.report.standings import standings
     from csbench.store import load_results
     from csbench.suites import load_suite
 
     definition = load_suite(suite)
+    frame = load_results(definition.name, results)
+    if not len(frame):
+        raise UsageError(f"no results of {definition.name} in {results}/; run `csbench run {suite}`")
+    if method is None:
+        rows = [row for row in standings(frame, definition).rows if row.savings]
+        if not rows:
+            raise UsageError(f"{suite} is over the noise, or has no complete Lasso, so nothing can be saved there")
+        body = [[row.method, *(saving_text(row.savings[m], definition, m) for m in definition.m)] for row in rows]
+        headers = ["saving over the best Lasso", *(f"m = {m}" for m in definition.m)]
+        print(tabulate(body, headers, tablefmt="github", disable_numparse=True))
+        return
     if at not in definition.m:
         raise UsageError(f"--at is one of m = {', '.join(map(str, definition.m))}, not {at}")
-    frame = load_results(definition.name, results)
     for name in (method, against):
-        if not len(frame) or name not in set(frame["method"]):
+        if name not in set(frame["method"]):
             raise UsageError(f"no results of {name!r} on {suite} in {results}/; run `csbench run {suite}`")
     error, factor = measure(frame, definition, method, against, at)
-    first, last = definition.m[0] / at, definition.m[-1] / at
-
-    def show(times: float) -> str:
-        return f"more than {last:.2f}" if times > last else f"at most {first:.2f}" if times <= first else f"{times:.2f}"
-
+    value, low, high = (
+        saving_times(f, definition, at, "more than", "at most") for f in (factor.value, factor.low, factor.high)
+    )
     print(
-        f"{method} reaches {error:.4g} at m = {at}; {against} needs {show(factor.value)} times as many measurements "
-        f"(95% interval {show(factor.low)} to {show(factor.high)})"
+        f"{method} reaches {error:.4g} at m = {at}; {against} needs {value} times as many measurements "
+        f"(95% interval {low} to {high})"
     )
 
 

@@ -107,7 +107,7 @@ def render_short(table: Standings, digest: str | None = None) -> str:
             row.method,
             _factor(row.score) if row.score else "-",
             *(_cell(row, level) for level in shown),
-            *([_saving(row.savings[int(at)], suite, int(at)) if row.savings else "-"] if saves else []),
+            *([saving_text(row.savings[int(at)], suite, int(at)) if row.savings else "-"] if saves else []),
             _seconds(row),
             row.prior or "-",
             row.learned_from or "-",
@@ -216,16 +216,16 @@ def _factor(factor: Estimate) -> str:
     return f"{factor.value:.3g} [{factor.low:.3g}, {factor.high:.3g}]"
 
 
-def _saving(factor: Estimate, suite: Suite, at: int) -> str:
-    """Within what the suite can tell: the Lasso is known from its first to its last m."""
+def saving_times(times: float, suite: Suite, at: int, above: str = ">", below: str = "<=") -> str:
+    """A saving at some m, within what the suite can tell: the Lasso is known from its first to its last m."""
     first, last = suite.m[0] / at, suite.m[-1] / at
+    return f"{above} {last:.3g}" if times > last else f"{below} {first:.3g}" if times <= first else f"{times:.3g}"
 
-    def show(times: float) -> str:
-        return f"> {last:.3g}" if times > last else f"<= {first:.3g}" if times <= first else f"{times:.3g}"
 
-    if factor.low == factor.high == factor.value:
-        return show(factor.value)
-    return f"{show(factor.value)} [{show(factor.low)}, {show(factor.high)}]"
+def saving_text(factor: Estimate, suite: Suite, at: int) -> str:
+    """A saving with its interval."""
+    value, low, high = (saving_times(times, suite, at) for times in (factor.value, factor.low, factor.high))
+    return value if low == high == value else f"{value} [{low}, {high}]"
 
 
 def _estimate(error: Estimate, bold: bool = False) -> str:
