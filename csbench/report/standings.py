@@ -22,6 +22,10 @@ FAMILIES = {  # by module; of all others what their prior was learned from tells
     "peers": "sparse",
     "floor": "baseline",
 }
+USED = (
+    "m", "noise_norm", "draw", "image", "method", "params", "status", "mse", "fingerprint", "cell_cpu_seconds",
+    "batch_size", "diag_converged", "diag_generator_evaluations",
+)  # fmt: skip
 STATUS_MARKS = {
     "skipped": "skipped",
     "not_applicable": "not applicable",
@@ -153,6 +157,7 @@ def standings(frame: pd.DataFrame, suite: Suite) -> Standings:
         ResultsError: two methods were given different measurements of an image, so they cannot be compared.
     """
     _check_paired(frame, suite)
+    frame = frame.filter(USED)  # copies of rows copy all columns
     grid = np.array(suite.m, dtype=float)
     weights = stats.resampling_weights(suite.images)
     groups = {str(name): group for name, group in frame.groupby("method")}
@@ -323,21 +328,23 @@ def _marks(own: pd.DataFrame, suite: Suite) -> dict[float, tuple[str, ...]]:
 
     Rows that are not of the revision of the code that most rows of the method at that level of noise are of are stale.
     """
+    levels, noise = own[suite.axis].to_numpy(), own["noise_norm"].to_numpy()
+    status = own["status"].to_numpy(dtype=object)
+    revision = pd.factorize(own["fingerprint"])[0]
+    stale = np.zeros(len(own), dtype=bool)
+    for one in np.unique(noise):
+        here = noise == one
+        stale[here] = revision[here] != np.bincount(revision[here]).argmax()
+    flagged = own["diag_converged"].to_numpy() == 0 if "diag_converged" in own else np.zeros(len(own), dtype=bool)
     marks = {}
-    usual = own.groupby("noise_norm")["fingerprint"].agg(lambda prints: prints.mode().iloc[0])
-    stale = own["fingerprint"].to_numpy() != usual.loc[own["noise_norm"]].to_numpy()
     for level in suite.levels:
-        here = (own[suite.axis] == level).to_numpy()
-        rows = own.loc[here]
-        found = [STATUS_MARKS[status] for status in rows["status"].unique() if status in STATUS_MARKS]
-        if len(rows) < suite.images_at(level) * suite.draws:
-            found.append("not run")
-        if "diag_converged" in rows and (rows["diag_converged"].to_numpy() == 0).any():
-            found.append("not converged")
-        if stale[here].any():
-            found.append("stale")
-        if found:
-            marks[level] = tuple(mark for mark in MARKS if mark in found)
+        here = levels == level
+        found = {STATUS_MARKS.get(one) for one in set(status[here])}
+        found.add("not run" if here.sum() < suite.images_at(level) * suite.draws else None)
+        found.add("not converged" if flagged[here].any() else None)
+        found.add("stale" if stale[here].any() else None)
+        if said := tuple(mark for mark in MARKS if mark in found):
+            marks[level] = said
     return marks
 
 
