@@ -21,6 +21,8 @@ class CsgmVAEFast(_InRange):
     Attributes:
         restarts: starts per image, the best of `candidates` draws.
         candidates: draws of z, which all images share.
+
+    Papers: arXiv:1703.03208, arXiv:1312.6114
     """
 
     prior: str = "vae-{dataset}"
