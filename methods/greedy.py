@@ -193,6 +193,7 @@ class ModelCosampWavelet(_Cosamp, _InWavelets):
 
     Large coefficients of an image persist from a level to the next finer one, so supports are restricted to those that
     hold the parent of each coefficient. The best such support is found exactly, see `csbench.solvers.wavelet_trees`.
+    Needell and Tropp 2009 for CoSaMP.
 
     Papers: doi:10.1109/TIT.2010.2040894, doi:10.1016/j.acha.2008.07.002, doi:10.1002/cpa.3160410705
     """

@@ -76,7 +76,10 @@ def _with_papers(what: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     if what not in ("methods", "datasets"):
         return rows
     known = entries(what)
-    return [row | {"papers": {paper.short: paper.url for paper in papers_of(known[row["name"]])}} for row in rows]
+    return [
+        row | {"papers": [{"paper": paper.short, "url": paper.url} for paper in papers_of(known[row["name"]])]}
+        for row in rows
+    ]
 
 
 def _plain(value: Any) -> str:
