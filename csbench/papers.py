@@ -150,6 +150,11 @@ def entry_text(kind: str, key: str, fields: dict[str, str]) -> str:
     return "\n".join([f"@{kind}{{{key},", *(f"  {name} = {{{value}}}," for name, value in fields.items()), "}"])
 
 
+def escaped(text: str) -> str:
+    """Plain text for a BibTeX field: what TeX would take for a command is quoted, and braces are left out."""
+    return re.sub(r"([&%$#_])", r"\\\1", re.sub(r"[{}\\]", "", text))
+
+
 @lru_cache
 def _references(path: Path) -> dict[str, Reference]:
     """Identifier to entry; empty where there is no such file."""
@@ -170,7 +175,7 @@ def _paper(identifier: str, reference: Reference | None) -> Paper:
         return Paper(reference.key, identifier, url, reference.short, reference.bibtex)
     name = identifier.partition(":")[2]
     key = re.sub(r"\W+", "-", name).strip("-").lower()
-    fields = {"title": f"{{{identifier}}}", "url": url}
+    fields = {"title": f"{{{escaped(identifier)}}}", "url": url}
     if identifier.startswith("arXiv:"):
         fields |= {"eprint": name, "archiveprefix": "arXiv"}
     elif identifier.startswith("doi:"):

@@ -214,6 +214,7 @@ def test_a_plug_in_brings_its_own_papers(csbench, install_plugin):
     assert keys(done.stdout) == ["csbench", "nobody2031", "10-9999-not-in-any_bibliography", "bora2017"]
     assert "A {Whole} Idea" in done.stdout
     assert "https://doi.org/10.9999/not(in)any_Bibliography" in done.stdout
+    assert r"title = {{doi:10.9999/not(in)any\_Bibliography}}" in done.stdout  # TeX takes _ for a subscript
     done = csbench("cite", "second-idea")
     assert done.returncode == 2
     assert f"{path}: class SecondIdea: 'see' in the paragraph `Papers:` is no identifier" in done.stderr

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterable
 
 from csbench import __version__
-from csbench.papers import bibliography, entry_text, papers_of
+from csbench.papers import bibliography, entry_text, escaped, papers_of
 from csbench.registry import Entry, entries
 from csbench.suites import Suite
 
@@ -41,7 +41,7 @@ def cite_suite(suite: Suite, methods: Iterable[str], digest: str) -> str:
         sources[f"dataset {suite.dataset}"] = datasets[suite.dataset]
     fields = {
         "author": AUTHOR,
-        "title": f"{{csbench suite {_escaped(suite.name)}: {_escaped(suite.title)}}}",
+        "title": f"{{csbench suite {escaped(suite.name)}: {escaped(suite.title)}}}",
         "note": f"Suite version {suite.version}, results {digest}, csbench {__version__}",
     }
     key = "csbench-" + re.sub(r"[^\w-]+", "-", suite.name)
@@ -92,8 +92,3 @@ def _papers(sources: dict[str, Entry], first: list[str]) -> list[str]:
 def _comment(text: str) -> str:
     lines = textwrap.wrap(text, WIDTH, break_on_hyphens=False, break_long_words=False)
     return "".join(f"% {line}\n" for line in lines)
-
-
-def _escaped(text: str) -> str:
-    """Text for a BibTeX field: what TeX would take for a command is quoted, and braces are left out."""
-    return re.sub(r"([&%$#_])", r"\\\1", re.sub(r"[{}\\]", "", text))
