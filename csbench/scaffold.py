@@ -26,6 +26,8 @@ from csbench.method import Method, Recovery
 class CLASS(Method):
     """The minimiser of ||A x - y||^2 + alpha ||x||^2 (Tikhonov 1963), clipped to [0, 1]. Name your paper here.
 
+    A last paragraph with its arXiv number or DOI, as in `Papers: doi:10.1109/83.661180`, puts it into `csbench cite`.
+
     Attributes:
         alpha: weight of ||x||^2.
     """

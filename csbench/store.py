@@ -239,6 +239,17 @@ def published_cells(results: Path, suite: Suite) -> Iterator[tuple[CellId, str]]
         yield from ((cell_id, worst(statuses)) for cell_id, statuses in cells.items())
 
 
+def methods_with_results(results: Path, suite: Suite) -> list[str]:
+    """Names of the methods in the Parquet files of a suite, sorted, without those that are applicable nowhere in it.
+
+    Raises:
+        ResultsError: a file cannot be trusted.
+    """
+    paths = sorted((results / f"suite={suite.name}").glob("method=*.parquet"))
+    statuses = {path.stem.removeprefix("method="): _distinct(read_file(path, suite), "status") for path in paths}
+    return [name for name, found in statuses.items() if found - {"not_applicable"}]
+
+
 def worst(statuses: Iterable[str]) -> str:
     """The status of a cell from those of its images: ok only where all are."""
     return max(statuses, key=STATUSES.index)

@@ -40,6 +40,8 @@ class CelebA(Dataset):
 
     With `list_eval_partition.txt` beside the images the splits are the official ones; without it images 1 to 9,000
     train, 9,001 to 9,500 validate and 9,501 to 10,000 test. Ids are the numbers in the file names.
+
+    Papers: doi:10.1109/ICCV.2015.425
     """
 
     name: ClassVar[str] = "celeba"

@@ -20,6 +20,8 @@ class Generated(Dataset):
     """Samples G(z), z ~ N(0, I), of the VAE that `csgm-vae` uses on MNIST (Bora et al. 2017, section 6.1.2).
 
     For a method with this prior representation error is zero, so what is left is optimisation and measurement error.
+
+    Papers: arXiv:1703.03208
     """
 
     name: ClassVar[str] = "generated"

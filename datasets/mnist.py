@@ -145,7 +145,10 @@ class _DownloadBar:
 
 
 class MNIST(_IdxDataset):
-    """Handwritten digits (LeCun, Bottou, Bengio, Haffner 1998)."""
+    """Handwritten digits (LeCun, Bottou, Bengio, Haffner 1998).
+
+    Papers: doi:10.1109/5.726791
+    """
 
     name: ClassVar[str] = "mnist"
     licence: ClassVar[str] = "CC BY-SA 3.0"
@@ -162,7 +165,10 @@ class MNIST(_IdxDataset):
 
 
 class FashionMNIST(_IdxDataset):
-    """Zalando's articles of clothing (Xiao, Rasul, Vollgraf 2017)."""
+    """Zalando's articles of clothing (Xiao, Rasul, Vollgraf 2017).
+
+    Papers: arXiv:1708.07747
+    """
 
     name: ClassVar[str] = "fashion-mnist"
     licence: ClassVar[str] = "MIT"

@@ -19,7 +19,10 @@ class Sparse(Dataset):
     """Signals of length 256 with k entries that are not zero, k = 4, 8, ..., 160, at random places.
 
     These entries are independent and uniform in [1/4, 1]. `labels` are k. The signals of a split come in rounds in
-    which each k occurs once, and are given as images of 16x16 pixels, which mean nothing.
+    which each k occurs once, and are given as images of 16x16 pixels, which mean nothing. They are there for phase
+    transitions (Donoho and Tanner 2009).
+
+    Papers: doi:10.1098/rsta.2009.0152
     """
 
     name: ClassVar[str] = "sparse"

@@ -1,7 +1,7 @@
 """Two points of the Lasso's path that need no tuning: where it meets the noise, and where it ends.
 
 With theta(alpha) = argmin 1/2 ||y - A Psi^T theta||^2 + alpha ||theta||_1 in an orthonormal basis Psi, the discrepancy
-principle (Morozov 1966) takes the alpha at which ||y - A Psi^T theta|| is the expected norm of the noise.
+principle (Morozov 1966, 1984) takes the alpha at which ||y - A Psi^T theta|| is the expected norm of the noise.
 Basis pursuit (Chen, Donoho, Saunders 1998) is the limit alpha -> 0: argmin ||theta||_1 subject to A Psi^T theta = y.
 """
 
@@ -55,7 +55,9 @@ class _PathPoint(Method):
 class LassoDCTDiscrepancy(_PathPoint):
     """The Lasso in the 2-D DCT basis with the penalty at which the residual is as large as the noise (Morozov 1966).
 
-    Tibshirani 1996 for the Lasso. The noise level is known, so nothing is tuned.
+    Tibshirani 1996 for the Lasso, Morozov 1984 for the principle. The noise level is known, so nothing is tuned.
+
+    Papers: doi:10.1111/j.2517-6161.1996.tb02080.x, doi:10.1007/978-1-4612-5280-1
     """
 
     def point(self, given: Measurement, B: Tensor) -> LassoSolution:
@@ -64,7 +66,10 @@ class LassoDCTDiscrepancy(_PathPoint):
 
 @dataclass(frozen=True)
 class BasisPursuitDCT(_PathPoint):
-    """Basis pursuit in the 2-D DCT basis: the least l1 norm among all that explain y (Chen, Donoho, Saunders 1998)."""
+    """Basis pursuit in the 2-D DCT basis: the least l1 norm among all that explain y (Chen, Donoho, Saunders 1998).
+
+    Papers: doi:10.1137/S1064827596304010
+    """
 
     def point(self, given: Measurement, B: Tensor) -> LassoSolution:
         return basis_pursuit(B, given.y)
@@ -72,7 +77,10 @@ class BasisPursuitDCT(_PathPoint):
 
 @dataclass(frozen=True)
 class BasisPursuitPixel(BasisPursuitDCT):
-    """Basis pursuit on the pixels themselves, for signals that are sparse as they are (Chen, Donoho, Saunders 1998)."""
+    """Basis pursuit on the pixels themselves, for signals that are sparse as they are (Chen, Donoho, Saunders 1998).
+
+    Papers: doi:10.1137/S1064827596304010
+    """
 
     on_request: ClassVar[bool] = True
 

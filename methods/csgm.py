@@ -74,7 +74,12 @@ class _CSGM(_InRange):
 
 @dataclass(frozen=True)
 class CsgmVAE(_CSGM):
-    """CSGM in the range of a VAE's decoder, with the settings of Bora et al. 2017, section 5.1, for MNIST."""
+    """CSGM in the range of a VAE's decoder, with the settings of Bora et al. 2017, section 5.1, for MNIST.
+
+    Kingma and Welling 2014 for the VAE.
+
+    Papers: arXiv:1703.03208, arXiv:1312.6114
+    """
 
     prior: str = "vae-{dataset}"
     lmbd: float = 0.1

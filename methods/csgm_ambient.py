@@ -30,7 +30,10 @@ class _FromMeasurements(CsgmDCGAN):
 
 @dataclass(frozen=True)
 class CsgmAmbient(_FromMeasurements):
-    """CSGM with a prior that AmbientGAN (Bora, Price, Dimakis 2018) learned from images with dropped pixels."""
+    """CSGM with a prior that AmbientGAN (Bora, Price, Dimakis 2018) learned from images with dropped pixels.
+
+    Papers: https://openreview.net/forum?id=Hy7fDog0b, arXiv:1703.03208
+    """
 
     prior: str = "ambient-block-pixels-p0.5-{dataset}"
 
@@ -40,7 +43,10 @@ class CsgmAmbient(_FromMeasurements):
 
 @dataclass(frozen=True)
 class CsgmIgnore(_FromMeasurements):
-    """CSGM with a GAN that took images with dropped pixels for clean ones, a baseline of Bora et al. 2018."""
+    """CSGM with a GAN that took images with dropped pixels for clean ones, a baseline of Bora et al. 2018.
+
+    Papers: https://openreview.net/forum?id=Hy7fDog0b, arXiv:1703.03208
+    """
 
     prior: str = "ignore-block-pixels-p0.95-{dataset}"
 
@@ -50,7 +56,10 @@ class CsgmIgnore(_FromMeasurements):
 
 @dataclass(frozen=True)
 class CsgmUnmeasure(_FromMeasurements):
-    """CSGM with a GAN that saw each image restored from its measurements, a baseline of Bora et al. 2018."""
+    """CSGM with a GAN that saw each image restored from its measurements, a baseline of Bora et al. 2018.
+
+    Papers: https://openreview.net/forum?id=Hy7fDog0b, arXiv:1703.03208
+    """
 
     prior: str = "unmeasure-block-pixels-p0.95-{dataset}"
 

@@ -65,7 +65,10 @@ class _FromMisfit(_CSGM):
 
 @dataclass(frozen=True)
 class CsgmConvVAE(_FromMisfit):
-    """CSGM (Bora et al. 2017) in the range of a convolutional VAE's decoder."""
+    """CSGM (Bora et al. 2017) in the range of a convolutional VAE's decoder (Kingma and Welling 2014).
+
+    Papers: arXiv:1703.03208, arXiv:1312.6114
+    """
 
     prior: str = "conv-vae-{dataset}"
     restarts: int = 4
@@ -80,6 +83,9 @@ class CsgmDCGAN(_FromMisfit):
 
     The paper's own settings are no penalty and two random restarts, `csgm-dcgan-paper`, and ten with lmbd = 0.001 for
     images in [-1, 1], twice the scale of ours: that is `CsgmDCGAN(lmbd=0.00025, restarts=10, start="random")` here.
+    Radford, Metz, Chintala 2016 for the DCGAN.
+
+    Papers: arXiv:1703.03208, arXiv:1511.06434
     """
 
     prior: str = "dcgan-{dataset}"
@@ -90,7 +96,10 @@ class CsgmDCGAN(_FromMisfit):
 
 @dataclass(frozen=True)
 class CsgmWGAN(CsgmDCGAN):
-    """CSGM (Bora et al. 2017) in the range of a Wasserstein GAN (Gulrajani et al. 2017), as with the DCGAN."""
+    """CSGM (Bora et al. 2017) in the range of a Wasserstein GAN (Gulrajani et al. 2017), as with the DCGAN.
+
+    Papers: arXiv:1703.03208, arXiv:1704.00028
+    """
 
     prior: str = "wgan-{dataset}"
 

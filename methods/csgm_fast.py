@@ -16,11 +16,14 @@ from csbench.priors.quasi_newton import FastSearch, search_latent_fast
 class CsgmVAEFast(_InRange):
     """The objective of `csgm-vae` (Bora et al. 2017) by BFGS from screened starts: the same minima, far sooner.
 
-    See `csbench.priors.quasi_newton`. For another generator change `prior`, and `lmbd` with it.
+    See `csbench.priors.quasi_newton`. For another generator change `prior`, and `lmbd` with it. Kingma and Welling 2014
+    for the VAE.
 
     Attributes:
         restarts: starts per image, the best of `candidates` draws.
         candidates: draws of z, which all images share.
+
+    Papers: arXiv:1703.03208, arXiv:1312.6114
     """
 
     prior: str = "vae-{dataset}"

@@ -53,6 +53,8 @@ class MinNorm(Method):
 
     Attributes:
         clip: whether x_hat is clipped to [0, 1].
+
+    Papers: doi:10.1017/S0305004100030401
     """
 
     clip: bool = True

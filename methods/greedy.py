@@ -137,36 +137,54 @@ class _Iht(_Greedy):
 
 @dataclass(frozen=True)
 class OmpPixel(_Omp, _InPixels):
-    """Orthogonal matching pursuit on the pixels themselves (Pati et al. 1993; Tropp and Gilbert 2007)."""
+    """Orthogonal matching pursuit on the pixels themselves (Pati et al. 1993; Tropp and Gilbert 2007).
+
+    Papers: doi:10.1109/ACSSC.1993.342465, doi:10.1109/TIT.2007.909108
+    """
 
     on_request: ClassVar[bool] = True
 
 
 @dataclass(frozen=True)
 class OmpDCT(_Omp, _InDCT):
-    """Orthogonal matching pursuit in the orthonormal 2-D DCT basis (Pati et al. 1993; Tropp and Gilbert 2007)."""
+    """Orthogonal matching pursuit in the orthonormal 2-D DCT basis (Pati et al. 1993; Tropp and Gilbert 2007).
+
+    Papers: doi:10.1109/ACSSC.1993.342465, doi:10.1109/TIT.2007.909108
+    """
 
 
 @dataclass(frozen=True)
 class OmpWavelet(_Omp, _InWavelets):
-    """Orthogonal matching pursuit in a Daubechies wavelet basis (Pati et al. 1993; Tropp and Gilbert 2007)."""
+    """Orthogonal matching pursuit in a Daubechies wavelet basis (Pati et al. 1993; Tropp and Gilbert 2007).
+
+    Papers: doi:10.1109/ACSSC.1993.342465, doi:10.1109/TIT.2007.909108, doi:10.1002/cpa.3160410705
+    """
 
 
 @dataclass(frozen=True)
 class CosampPixel(_Cosamp, _InPixels):
-    """CoSaMP on the pixels themselves (Needell and Tropp 2009)."""
+    """CoSaMP on the pixels themselves (Needell and Tropp 2009).
+
+    Papers: doi:10.1016/j.acha.2008.07.002
+    """
 
     on_request: ClassVar[bool] = True
 
 
 @dataclass(frozen=True)
 class CosampDCT(_Cosamp, _InDCT):
-    """CoSaMP in the orthonormal 2-D DCT basis (Needell and Tropp 2009)."""
+    """CoSaMP in the orthonormal 2-D DCT basis (Needell and Tropp 2009).
+
+    Papers: doi:10.1016/j.acha.2008.07.002
+    """
 
 
 @dataclass(frozen=True)
 class CosampWavelet(_Cosamp, _InWavelets):
-    """CoSaMP in an orthonormal Daubechies wavelet basis (Needell and Tropp 2009)."""
+    """CoSaMP in an orthonormal Daubechies wavelet basis (Needell and Tropp 2009).
+
+    Papers: doi:10.1016/j.acha.2008.07.002, doi:10.1002/cpa.3160410705
+    """
 
 
 @dataclass(frozen=True)
@@ -175,6 +193,9 @@ class ModelCosampWavelet(_Cosamp, _InWavelets):
 
     Large coefficients of an image persist from a level to the next finer one, so supports are restricted to those that
     hold the parent of each coefficient. The best such support is found exactly, see `csbench.solvers.wavelet_trees`.
+    Needell and Tropp 2009 for CoSaMP.
+
+    Papers: doi:10.1109/TIT.2010.2040894, doi:10.1016/j.acha.2008.07.002, doi:10.1002/cpa.3160410705
     """
 
     def solve(self, given: Measurement, psi: Transform, k: int) -> SparseSolution:
@@ -186,11 +207,17 @@ class ModelCosampWavelet(_Cosamp, _InWavelets):
 
 @dataclass(frozen=True)
 class IhtPixel(_Iht, _InPixels):
-    """Normalised iterative hard thresholding on the pixels themselves (Blumensath and Davies 2009, 2010)."""
+    """Normalised iterative hard thresholding on the pixels themselves (Blumensath and Davies 2009, 2010).
+
+    Papers: doi:10.1016/j.acha.2009.04.002, doi:10.1109/JSTSP.2010.2042411
+    """
 
     on_request: ClassVar[bool] = True
 
 
 @dataclass(frozen=True)
 class IhtWavelet(_Iht, _InWavelets):
-    """Normalised iterative hard thresholding in a Daubechies wavelet basis (Blumensath and Davies 2009, 2010)."""
+    """Normalised iterative hard thresholding in a Daubechies wavelet basis (Blumensath and Davies 2009, 2010).
+
+    Papers: doi:10.1016/j.acha.2009.04.002, doi:10.1109/JSTSP.2010.2042411, doi:10.1002/cpa.3160410705
+    """

@@ -82,7 +82,10 @@ class _Lasso(PathMethod):
 
 @dataclass(frozen=True)
 class LassoPixel(_Lasso):
-    """L1-penalised least squares on the pixels themselves (Tibshirani 1996)."""
+    """L1-penalised least squares on the pixels themselves (Tibshirani 1996).
+
+    Papers: doi:10.1111/j.2517-6161.1996.tb02080.x
+    """
 
     def basis(self, image_shape: tuple[int, int, int]) -> Transform:
         return PixelBasis(image_shape)
@@ -90,7 +93,10 @@ class LassoPixel(_Lasso):
 
 @dataclass(frozen=True)
 class LassoDCT(_Lasso):
-    """L1-penalised least squares in the orthonormal 2-D DCT basis (Tibshirani 1996; Candes, Romberg, Tao 2006)."""
+    """L1-penalised least squares in the orthonormal 2-D DCT basis (Tibshirani 1996; Candes, Romberg, Tao 2006).
+
+    Papers: doi:10.1111/j.2517-6161.1996.tb02080.x, doi:10.1109/TIT.2005.862083
+    """
 
     def basis(self, image_shape: tuple[int, int, int]) -> Transform:
         return DCT2(image_shape)
@@ -102,6 +108,8 @@ class LassoWavelet(_Lasso):
 
     Attributes:
         wavelet: an orthogonal wavelet of PyWavelets.
+
+    Papers: doi:10.1111/j.2517-6161.1996.tb02080.x, doi:10.1002/cpa.3160410705
     """
 
     wavelet: str = "db4"

@@ -100,6 +100,8 @@ class PCASubspace(_Fitted, GridMethod):
     Attributes:
         fraction: components per measurement, above 0 and at most 1. None: `bind` takes what `csbench tune` found on
             validation images for this dataset, operator family and noise; without one, 0.4.
+
+    Papers: doi:10.1080/14786440109462720, doi:10.1007/s10208-007-9011-z
     """
 
     tunes: ClassVar[str] = "fraction"
@@ -126,6 +128,8 @@ class MFA(_Fitted):
 
     Each component is a soft plane, and has a closed form as in `pca-gaussian`; the measurements themselves say which
     components the image may come from (Yu, Sapiro, Mallat 2012).
+
+    Papers: https://www.cs.toronto.edu/~hinton/absps/tr-96-1.pdf, doi:10.1109/TSP.2010.2070796, arXiv:1006.3056
     """
 
     prior: str = "mfa-{dataset}"
@@ -143,6 +147,8 @@ class NearestImage(_Sampled):
     """The training image whose measurements are nearest to y: a floor for methods that know training images.
 
     The manifold is sampled and nothing more (Baraniuk and Wakin 2009): the error is that of the nearest image at best.
+
+    Papers: doi:10.1007/s10208-007-9011-z
     """
 
     def estimate(self, given: Measurement) -> Tensor:
@@ -161,6 +167,8 @@ class LocalTangentPlane(_Sampled):
         neighbours: how many training images.
         dimension: of the plane.
         passes: in the first, images are near whose measurements are near to y; in the others, those near to x_hat.
+
+    Papers: doi:10.1007/s10208-007-9011-z, arXiv:1306.4748
     """
 
     neighbours: int = 400

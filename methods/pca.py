@@ -24,6 +24,8 @@ class PCAGaussian(Method):
         prior: name of the weights; `csbench train pca --dataset D` makes `pca-D`.
         k: how many components; None for all that are stored.
         clip: whether x_hat is clipped to [0, 1].
+
+    Papers: doi:10.1111/1467-9868.00196
     """
 
     prior: str = "pca-{dataset}"

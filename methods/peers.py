@@ -61,7 +61,10 @@ class _Peer(Method):
 
 @dataclass(frozen=True)
 class LassoSklearn(_Peer):
-    """`lasso-dct` by the coordinate descent of scikit-learn (Tibshirani 1996; Pedregosa et al. 2011)."""
+    """`lasso-dct` by the coordinate descent of scikit-learn (Tibshirani 1996; Pedregosa et al. 2011).
+
+    Papers: doi:10.1111/j.2517-6161.1996.tb02080.x, arXiv:1201.0490
+    """
 
     on_request: ClassVar[bool] = True
     max_iter: int = 100_000
@@ -75,7 +78,10 @@ class LassoSklearn(_Peer):
 
 @dataclass(frozen=True)
 class LassoCvxpy(_Peer):
-    """`lasso-dct` by the interior-point solver CLARABEL (Tibshirani 1996; Diamond, Boyd 2016; Goulart, Chen 2024)."""
+    """`lasso-dct` by the interior-point solver CLARABEL (Tibshirani 1996; Diamond, Boyd 2016; Goulart, Chen 2024).
+
+    Papers: doi:10.1111/j.2517-6161.1996.tb02080.x, arXiv:1603.00943, arXiv:2405.12762
+    """
 
     name: ClassVar[str] = "lasso-cvxpy"
     on_request: ClassVar[bool] = True

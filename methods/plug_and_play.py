@@ -61,6 +61,9 @@ class DAMP(_PlugAndPlay):
     It takes entries of A to be independent, with variance 1/m. Whether an operator is like that is decided by its name;
     for blurs, masks and the like the method is not applicable. The noise level comes from the residuals. Nothing is
     damped; of an image's iterates the one after which its estimated noise was least is returned.
+    Buades, Coll, Morel 2005 for non-local means.
+
+    Papers: doi:10.1109/TIT.2016.2556683, doi:10.1109/CVPR.2005.38
     """
 
     name: ClassVar[str] = "d-amp"
@@ -81,6 +84,11 @@ class PnPADMM(_PlugAndPlay):
     Attributes:
         first_sigma, last_sigma: the noise level that the denoiser is told falls geometrically from one to the other
             (Zhang et al. 2022).
+
+    Buades, Coll, Morel 2005 for non-local means, Chambolle 2004 for total variation, its other denoiser.
+
+    Papers: doi:10.1109/GlobalSIP.2013.6737048, arXiv:2008.13751, doi:10.1109/CVPR.2005.38,
+    doi:10.1023/B:JMIV.0000011325.36760.1e
     """
 
     name: ClassVar[str] = "pnp-admm"

@@ -30,6 +30,8 @@ class TV(PathMethod):
         clip: whether x_hat is clipped to [0, 1].
         tol: relative duality gap above which an image is flagged as not converged, and at which iterations end.
         max_iterations: for one penalty.
+
+    Papers: doi:10.1016/0167-2789(92)90242-F, doi:10.1109/TIT.2005.862083, doi:10.1109/83.661180
     """
 
     alpha: float | None = None

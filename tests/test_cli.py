@@ -8,6 +8,7 @@ import pytest
 COMMANDS = [
     "run", "status", "list", "leaderboard", "plot", "saving", "compare", "phase", "tune", "train", "assess", "project",
     "reconstructions", "show", "verify", "merge", "rescore", "new-method", "check",
+    "cite",
 ]  # fmt: skip
 
 
@@ -19,7 +20,10 @@ def test_help_lists_every_command_and_each_has_an_example(typed):
         assert f"Example: csbench {command}" in typed(command, "--help").stdout
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["list"], ["list", "operators"], ["list", "suites", "--json"]])
+LIGHT = [["--help"], ["list"], ["list", "operators"], ["list", "suites", "--json"], ["cite"], ["cite", "csgm-vae"]]
+
+
+@pytest.mark.parametrize("arguments", LIGHT)
 def test_light_commands_import_nothing_heavy(arguments):
     code = (
         "import sys; sys.argv = ['csbench', *sys.argv[1:]]\n"

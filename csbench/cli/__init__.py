@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import NoReturn
 
-from csbench.cli import listing, priors, reporting, running, upkeep  # noqa: F401  each registers its commands
+from csbench.cli import citing, listing, priors, reporting, running, upkeep  # noqa: F401  each registers its commands
 from csbench.cli.common import app, fail
 from csbench.errors import CsbenchError, UsageError
 

@@ -23,7 +23,7 @@ def list_(
     """
     rows = _catalogue(what)
     if as_json:
-        print(json.dumps(rows, indent=2))
+        print(json.dumps(_with_papers(what, rows), indent=2))
     else:
         headers = list(rows[0]) if rows else []
         print_table(what, headers, [[_plain(row[h]) for h in headers] for row in rows])
@@ -66,6 +66,20 @@ def _catalogue(what: str) -> list[dict[str, Any]]:
             for c in cards
         ]
     raise UsageError(f"cannot list {what!r}; there are {', '.join([*BASES, 'suites', 'priors'])}")
+
+
+def _with_papers(what: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """With links to the papers of each method and dataset, which a table has no room for."""
+    from csbench.papers import papers_of
+    from csbench.registry import entries
+
+    if what not in ("methods", "datasets"):
+        return rows
+    known = entries(what)
+    return [
+        row | {"papers": [{"paper": paper.short, "url": paper.url} for paper in papers_of(known[row["name"]])]}
+        for row in rows
+    ]
 
 
 def _plain(value: Any) -> str:
