@@ -9,6 +9,8 @@ from rich.console import Group
 from rich.table import Table
 from tabulate import tabulate
 
+from csbench.papers import papers_of
+from csbench.registry import entries
 from csbench.report.standings import MARKS, Estimate, Standing, Standings, standings
 from csbench.store import load_results, results_digest
 from csbench.suites import Suite, load_suite, suite_names
@@ -32,7 +34,7 @@ suite, 5%); behind it stands the last rank that the method may have. A method wi
 The **error** is the mean squared error per pixel on [0, 1], **times 1000**, over all images and draws of A. Brackets
 are 95% intervals, from a bootstrap over images. Bold marks the best of a column and what cannot be told apart
 from it (the 95% interval of the paired difference holds zero). The **saving** at m is how many times as many
-measurements the best Lasso needs for the error that the method has at m.
+measurements the best Lasso needs for the error that the method has at m. Methods link to their papers.
 
 Marks: {marks}.
 """
@@ -104,7 +106,7 @@ def render_short(table: Standings, digest: str | None = None) -> str:
     body = [
         [
             _ranks(row),
-            row.method,
+            _linked(row.method),
             _factor(row.score) if row.score else "-",
             *(_cell(row, level) for level in shown),
             *([saving_text(row.savings[int(at)], suite, int(at)) if row.savings else "-"] if saves else []),
@@ -191,6 +193,13 @@ def evenly_spaced(levels: tuple[float, ...], count: int) -> list[float]:
     if count >= len(levels):
         return list(levels)
     return [levels[round(i * (len(levels) - 1) / (count - 1))] for i in range(count)]
+
+
+def _linked(method: str) -> str:
+    """The name, with a link to the first paper that the method's docstring names."""
+    known = entries("methods")
+    papers = papers_of(known[method]) if method in known else []
+    return f"[{method}]({papers[0].url})" if papers else method
 
 
 def _short_rank(row: Standing) -> str:
