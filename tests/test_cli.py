@@ -7,7 +7,7 @@ import pytest
 
 COMMANDS = [
     "run", "status", "list", "leaderboard", "plot", "saving", "compare", "phase", "tune", "train", "assess", "project",
-    "reconstructions", "show", "verify", "merge", "rescore", "new-method", "check",
+    "decompose", "reconstructions", "show", "verify", "merge", "rescore", "new-method", "check",
 ]  # fmt: skip
 
 
