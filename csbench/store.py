@@ -258,3 +258,8 @@ def worst(statuses: Iterable[str]) -> str:
 def floor_path(results: Path, prior: str, dataset: str) -> Path:
     """Where the representation errors of a prior on test images are kept; `csbench project` writes them."""
     return results / "representation" / f"prior={prior}" / f"dataset={dataset}.parquet"
+
+
+def decomposition_path(results: Path, suite: str, method: str) -> Path:
+    """Where the parts of a method's errors on a suite are kept; `csbench decompose` writes them."""
+    return results / "decomposition" / f"suite={suite}" / f"method={method}.parquet"

@@ -1,4 +1,4 @@
-"""`csbench train`, `assess`, `samples`, `priors` and `project`."""
+"""`csbench train`, `assess`, `samples`, `priors`, `project` and `decompose`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from csbench.cli.common import Methods, Results, SuiteName, app, names
+from csbench.cli.common import Methods, Results, SuiteName, app, integers, names
 from csbench.errors import UsageError
 
 
@@ -189,3 +189,48 @@ def project(
             error = update(results, name, dataset, definition.images)
             print(f"{name}: {error:.5f} per pixel, mean of {definition.images} test images")
             progress.update(task, advance=1)
+
+
+@app.command()
+def decompose(
+    suite: SuiteName,
+    methods: Methods = None,
+    m: Annotated[str | None, typer.Option("--m", help="Only these, of the suite's.", metavar="M,...")] = None,
+    images: Annotated[int, typer.Option(min=1, help="From the start of the test split.")] = 20,
+    results: Results = Path("results"),
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="A .png, .svg or .pdf file.")] = None,
+) -> None:
+    """Say how much of CSGM's error is representation, measurement and optimisation error (estimates).
+
+    On the suite's first draw. What has been computed with the same code and weights is kept.
+
+    Example: csbench decompose mnist-gaussian --methods csgm-vae,csgm-conv-vae --m 25,100,400 -o parts.png
+    """
+    import torch
+
+    from csbench.progress import progress_bar
+    from csbench.report.decomposition import check_format, draw, read, render, summary
+    from csbench.runner.decomposition import searching, update
+    from csbench.suites import load_suite
+
+    if output is not None:
+        check_format(output)
+    torch.set_num_threads(1)
+    whole = load_suite(suite)
+    definition = whole.narrowed(m=integers("--m", m), methods=names(methods), draws=1)
+    chosen = searching(definition, definition.methods if methods else ())
+    images = min(images, definition.images)
+    computed = 0
+    with progress_bar("{task.fields[note]}") as progress:
+        levels = len(definition.m) * len(definition.noise_norms)
+        task = progress.add_task("decomposing", total=levels * len(chosen), note="")
+        for name in chosen:
+            progress.update(task, note=name)
+            computed += update(results, whole, name, definition.m, images, lambda: progress.update(task, advance=1))
+    means = summary(read(results, definition, chosen, images))
+    print(f"{computed} of {levels * len(chosen)} levels computed, the others are those of {results}/decomposition")
+    print(f"mean squared error per pixel x 1000 and its parts on {whole.name}, first draw, at most {images} images:\n")
+    print(render(means, definition), end="")
+    if output is not None:
+        draw(output, means, definition)
+        print(f"wrote {output}")
