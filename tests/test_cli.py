@@ -7,12 +7,7 @@ import pytest
 
 COMMANDS = [
     "run", "status", "list", "leaderboard", "plot", "saving", "compare", "phase", "tune", "train", "assess", "project",
-<<<<<<< HEAD
-    "reconstructions", "show", "verify", "merge", "rescore", "new-method", "check",
-    "cite",
-=======
-    "decompose", "reconstructions", "show", "verify", "merge", "rescore", "new-method", "check",
->>>>>>> 2c9c8025a4f44b967175ec29090dc160894ca677
+    "decompose", "gallery", "cite", "show", "verify", "merge", "rescore", "new-method", "check",
 ]  # fmt: skip
 
 

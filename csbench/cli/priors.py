@@ -209,7 +209,8 @@ def decompose(
     import torch
 
     from csbench.progress import progress_bar
-    from csbench.report.decomposition import check_format, draw, read, render, summary
+    from csbench.report.decomposition import draw, read, render, summary
+    from csbench.report.style import check_format
     from csbench.runner.decomposition import searching, update
     from csbench.suites import load_suite
 

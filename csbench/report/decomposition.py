@@ -14,7 +14,7 @@ from tabulate import tabulate
 
 from csbench import stats
 from csbench.errors import UsageError
-from csbench.report.curves import FORMATS
+from csbench.report.style import STYLES, check_format, save
 from csbench.store import decomposition_path
 from csbench.suites import Suite
 
@@ -22,16 +22,6 @@ PARTS = ("representation", "measurement", "optimisation")
 MEANS = ("total", *PARTS, "objective_gap")
 LOOKS = {"representation": ("#0072B2", ""), "measurement": ("#E69F00", "///"), "optimisation": ("#CC79A7", "...")}
 WIDTH = 2.5  # of a panel, inches
-
-
-def check_format(path: Path) -> None:
-    """Refuse, before any work, what cannot be drawn.
-
-    Raises:
-        UsageError: an unknown format.
-    """
-    if path.suffix not in FORMATS:
-        raise UsageError(f"{path}: cannot draw {path.suffix or 'a file without extension'}; use {', '.join(FORMATS)}")
 
 
 def read(results: Path, suite: Suite, methods: list[str], images: int | None = None) -> pd.DataFrame:
@@ -125,7 +115,7 @@ def draw(path: Path, means: pd.DataFrame, suite: Suite) -> None:
     from matplotlib.ticker import PercentFormatter
 
     names = list(dict.fromkeys(means["method"]))
-    with mpl.rc_context({"font.size": 9, "svg.hashsalt": "csbench", "svg.fonttype": "none", "pdf.fonttype": 42}):
+    with mpl.rc_context(STYLES["screen"].settings()):
         figure = Figure(figsize=(0.7 + WIDTH * max(2, len(names)), 4.8), layout="constrained")
         grid = figure.subplots(2, len(names), sharey="row", squeeze=False)
         for name, (upper, lower) in zip(names, grid.T, strict=True):
@@ -158,9 +148,7 @@ def draw(path: Path, means: pd.DataFrame, suite: Suite) -> None:
         figure.suptitle(
             f"{suite.title}: parts of the error, means over images (estimates)", fontsize=9, x=0.01, ha="left"
         )
-        path.parent.mkdir(parents=True, exist_ok=True)
-        stamp = {"Date": None} if path.suffix == ".svg" else {"CreationDate": None} if path.suffix == ".pdf" else None
-        figure.savefig(path, dpi=160, metadata=stamp)
+        save(figure, path)
 
 
 def _stack(axes: Any, parts: dict[str, np.ndarray]) -> None:
