@@ -1,0 +1,721 @@
+"""Every number on the web pages, from the results files: standings, curves, costs, ratios, provenance, pictures.
+
+The pages themselves are made by `csbench.report.pages`, which computes nothing. This module imports no torch.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from csbench import stats
+from csbench.report import leaderboard
+from csbench.report.curves import COLOURS, read_reference, representation_floors
+from csbench.report.standings import Estimate, Standing, Standings, standings
+from csbench.store import load_results, read_provenance, results_file
+from csbench.suites import Suite, load_suite
+
+METRICS = {  # as stored, and as pages call them; log: whether the axis is logarithmic at first
+    "mse": {"label": "mean squared error per pixel", "log": True},
+    "psnr": {"label": "PSNR (dB)", "log": False},
+    "ssim": {"label": "SSIM", "log": False},
+    "relative_l2": {"label": "relative l2 error", "log": True},
+}
+FAMILIES = ("sparse", "untrained", "learned", "generative", "ambient-trained", "baseline")
+DIGITS = 6  # significant, of numbers that plots are drawn from
+RATIO_DIGITS = 4
+DARK_PAPER = 0.009  # relative luminance of the page in dark mode
+LEGIBLE = 4.5  # contrast of a line with it
+TIMES = "×"
+NEVER = 1e300  # what "never" is sorted as
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What stands in a table: the text, its interval below it, and what the column is sorted by."""
+
+    text: str
+    sort: float | str | None
+    interval: str = ""
+    best: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method on one suite.
+
+    Attributes:
+        page: name of the method's page, without folder and extension.
+        style: number of the colour, dashes and marker, the same as in `csbench plot`.
+        oracle: whether the method is told what it could not know, the sparsity or the support.
+        curves: metric to one estimate for each level, None where the level is not complete.
+        images: at each level, the images that were scored.
+        seconds: CPU seconds per image at each level, NaN where there are none.
+        floor: representation error of the prior.
+    """
+
+    standing: Standing
+    page: str
+    style: int
+    family: str
+    oracle: bool
+    curves: dict[str, list[Estimate | None]]
+    images: list[int]
+    seconds: list[float]
+    floor: float | None
+    params: dict[str, list[float]]
+    cells: dict[str, Cell] = field(default_factory=dict)
+
+    @property
+    def method(self) -> str:
+        return self.standing.method
+
+
+@dataclass(frozen=True)
+class Published:
+    """A curve from a paper or a repository, and where it is from."""
+
+    label: str
+    metric: str
+    points: list[tuple[float, float]]
+    source: str
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Stored reconstructions; pictures have axes level, image, c, h, w and are uint8.
+
+    Attributes:
+        truth: shape [images, c, h, w].
+        measurements: as pictures, shape [levels, images, c, h, w]; None where they are none.
+        methods: name to reconstructions, shape [levels, images, c, h, w], and errors, shape [levels, images].
+    """
+
+    levels: list[float]
+    images: list[int]
+    truth: np.ndarray
+    measurements: np.ndarray | None
+    methods: dict[str, tuple[np.ndarray, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class SuiteData:
+    """All that the pages show of one suite; `ratios` and `ratio_names` are for comparisons of two methods.
+
+    Attributes:
+        ratios: shape [methods, methods, levels, 3]: the error of the first over that of the second and its 95%
+            interval, NaN where one of the two is not complete.
+    """
+
+    table: Standings
+    digest: str
+    problem: str
+    n: int
+    restricted: bool
+    rows: list[Row]
+    published: list[Published]
+    ratio_names: list[str]
+    ratios: np.ndarray
+    gallery: Gallery | None
+    provenance: dict[str, dict[str, Any]]
+
+    @property
+    def suite(self) -> Suite:
+        return self.table.suite
+
+
+def suite_data(name: str, results: Path, references: Path | None = None) -> SuiteData | None:
+    """What the pages show of a suite; None where there are no results.
+
+    Args:
+        references: a folder with published curves, SUITE_published.csv with _ for -.
+
+    Raises:
+        UnknownName: no such suite.
+        ResultsError: a file cannot be trusted.
+    """
+    suite = load_suite(name)
+    frame = load_results(suite.name, results)
+    if not len(frame):
+        return None
+    table = standings(frame, suite)
+    n, restricted = dataset_facts(suite.dataset)
+    names = [row.method for row in table.rows]
+    by_image, seconds = _by_image(frame, suite)
+    curves, samples = _curves(by_image, suite)
+    floors = representation_floors(frame, suite, results)
+    params = _params(frame, suite)
+    drawn = sorted(row.method for row in table.rows if len(row.errors) > 1)
+    styles = {method: i for i, method in enumerate([*drawn, *sorted(set(names) - set(drawn))])}
+    rows = []
+    for standing in table.rows:
+        method = standing.method
+        own = curves[method] | {"mse": [standing.errors.get(level) for level in suite.levels]}
+        scored = [0 if e is None else suite.images_at(at) for e, at in zip(own["mse"], suite.levels, strict=True)]
+        row = Row(
+            standing,
+            page_name(method),
+            styles[method],
+            _family(standing),
+            _is_oracle(method, params[method]),
+            own,
+            scored,
+            seconds[method],
+            floors.get(method),
+            params[method],
+        )
+        rows.append(Row(**{**row.__dict__, "cells": _cells(row, table)}))
+    return SuiteData(
+        table,
+        leaderboard._digest(results, suite.name),
+        leaderboard._problem(suite),
+        n,
+        restricted,
+        rows,
+        published_curves(suite, references),
+        names,
+        _ratios(by_image, samples, names),
+        None if restricted else read_gallery(results, suite, names),
+        {method: read_provenance(results_file(results, suite.name, method)) for method in names},
+    )
+
+
+def page_name(method: str) -> str:
+    """The method's name where it is fit for a file and a URL; else what is left of it, and a hash."""
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "_", method)
+    return plain if plain == method else f"{plain}-{sha256(method.encode()).hexdigest()[:8]}"
+
+
+@lru_cache
+def dataset_facts(name: str) -> tuple[int, bool]:
+    """n, and whether the licence forbids passing pictures on, from the dataset's source, for its import needs torch.
+
+    A dataset that is not known here is taken to be restricted; n is 0 then.
+    """
+    from csbench.registry import entries
+
+    entry = entries("datasets").get(name)
+    if entry is None:
+        return 0, True
+    tree = ast.parse(entry.path.read_text(encoding="utf-8"))
+    classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+    shape, restricted = (0,), False
+    pending: list[str] = [entry.class_name]
+    found: dict[str, ast.expr] = {}
+    while pending:
+        node = classes.get(pending.pop(0))
+        if node is None:
+            continue
+        for item in node.body:
+            if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name) and item.value is not None:
+                found.setdefault(item.target.id, item.value)
+        pending += [base.id for base in node.bases if isinstance(base, ast.Name)]
+    constants = {
+        node.targets[0].id: node.value.value
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        and isinstance(node.targets[0], ast.Name)
+        and isinstance(node.value, ast.Constant)
+    }
+    if "image_shape" in found and isinstance(found["image_shape"], ast.Tuple):
+        sides = found["image_shape"].elts
+        shape = tuple(constants.get(s.id, 0) if isinstance(s, ast.Name) else ast.literal_eval(s) for s in sides)
+    if "restricted" in found:
+        restricted = not (isinstance(found["restricted"], ast.Constant) and found["restricted"].value is False)
+    return math.prod(shape), restricted
+
+
+# Curves, costs and ratios
+
+
+def _by_image(frame: pd.DataFrame, suite: Suite) -> tuple[dict[str, np.ndarray], dict[str, list[float]]]:
+    """Each method's metrics by image, shape [metrics, images, levels], and its CPU seconds per image at each level.
+
+    As `standings.errors_by_image` does for the error alone: means over draws, NaN in columns that are not complete.
+    """
+    levels = np.array(suite.levels)
+    code, names = pd.factorize(frame["method"])
+    position = {
+        "level": np.searchsorted(levels, frame[suite.axis].to_numpy()),
+        "draw": frame["draw"].to_numpy(),
+        "image": frame["image"].to_numpy(),
+        "seconds": (frame["cell_cpu_seconds"] / frame["batch_size"]).to_numpy(dtype=float),
+        "ok": (frame["status"] == "ok").to_numpy(),
+    }
+    values = frame[list(METRICS)].to_numpy(dtype=float)
+    expected = np.array([suite.images_at(level) for level in suite.levels])
+    curves, seconds = {}, {}
+    for i, name in enumerate(names):
+        chosen = (code == i) & position["ok"]
+        level, draw, image, cpu = (position[key][chosen] for key in ("level", "draw", "image", "seconds"))
+        ids, place = np.unique(image, return_inverse=True)
+        table = np.full((suite.draws, len(METRICS), max(len(ids), 1), len(levels)), np.nan)
+        table[draw, :, place, level] = values[chosen]
+        whole = ((~np.isnan(table)).sum(2) == expected).all(0)  # [metrics, levels]
+        curves[str(name)] = np.where(whole[:, None, :], table.mean(0), np.nan)
+        with np.errstate(invalid="ignore"):
+            seconds[str(name)] = list(
+                np.bincount(level, cpu, len(levels)) / np.bincount(level, minlength=len(levels))
+            )
+    return curves, seconds
+
+
+def _curves(
+    by_image: dict[str, np.ndarray], suite: Suite
+) -> tuple[dict[str, dict[str, list[Estimate | None]]], dict[str, np.ndarray]]:
+    """Means over images with 95% intervals, and the resampled error curves, shape [resamples, levels]."""
+    weights = stats.resampling_weights(suite.images)
+    curves, samples = {}, {}
+    for name, tables in by_image.items():
+        metrics, images, levels = tables.shape
+        if images != suite.images:
+            tables = np.full((metrics, suite.images, levels), np.nan)
+        flat = tables.transpose(1, 0, 2).reshape(suite.images, -1)
+        with np.errstate(invalid="ignore"):
+            mean = stats.weighted_means(np.ones((1, len(flat))), flat)[0].reshape(metrics, levels)
+            resampled = stats.weighted_means(weights, flat)
+            low, high = (ends.reshape(metrics, levels) for ends in stats.interval(resampled))
+        curves[name] = {
+            metric: [
+                Estimate(float(mean[i, j]), float(low[i, j]), float(high[i, j])) if _finite(mean[i, j]) else None
+                for j in range(levels)
+            ]
+            for i, metric in enumerate(METRICS)
+        }
+        samples[name] = resampled.reshape(len(weights), metrics, levels)[:, list(METRICS).index("mse")]
+    return curves, samples
+
+
+def _ratios(by_image: dict[str, np.ndarray], samples: dict[str, np.ndarray], names: list[str]) -> np.ndarray:
+    """`standings.ratios` of all pairs, shape [methods, methods, levels, 3]."""
+    place = list(METRICS).index("mse")
+    curves = np.stack(
+        [stats.weighted_means(np.ones((1, by_image[name].shape[1])), by_image[name][place])[0] for name in names]
+    )
+    resampled = np.stack([samples[name] for name in names], axis=1)  # [resamples, methods, levels]
+    found = np.empty((*curves.shape[:1], *curves.shape, 3))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        for i in range(len(names)):
+            low, high = stats.interval(resampled[:, i : i + 1] / resampled)
+            found[i] = np.stack([curves[i] / curves, low, high], axis=-1)
+    return np.where(np.isfinite(found).all(-1, keepdims=True), found, np.nan)
+
+
+def _params(frame: pd.DataFrame, suite: Suite) -> dict[str, dict[str, list[float]]]:
+    """Method to its parameters, as JSON, each with the levels that it was run with; tuned ones depend on the noise."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for method, params, level in (
+        frame[["method", "params", suite.axis]].drop_duplicates().itertuples(index=False, name=None)
+    ):
+        found.setdefault(str(method), {}).setdefault(str(params), []).append(float(level))
+    return found
+
+
+def _is_oracle(method: str, params: Iterable[str]) -> bool:
+    """A greedy method whose sparsity k is given, or one that says so in its name; the k of a subspace is no secret."""
+    fields = [json.loads(text) for text in params]
+    return "oracle" in method or any(f.get("k") is not None and not f.get("prior") for f in fields)
+
+
+def _family(row: Standing) -> str:
+    return row.family  # type: ignore[attr-defined]
+
+
+# Text of tables
+
+
+def _cells(row: Row, table: Standings) -> dict[str, Cell]:
+    """Column to cell; the text is that of `leaderboard.md`."""
+    own, suite = row.standing, table.suite
+    cells = {
+        "rank": Cell(leaderboard._marks(table)[row.method], own.rank if own.rank is not None else NEVER),
+        "family": Cell(row.family, FAMILIES.index(row.family)),
+        "learned": Cell(own.learned_from or "-", own.learned_from or ""),
+        "score": _estimate_cell(own.score),
+        "seconds": Cell(leaderboard._seconds(own), _number(own.cpu_seconds_per_image)),
+        "notes": Cell(leaderboard._notes(own), leaderboard._notes(own)),
+    }
+    for i, level in enumerate(suite.levels):
+        cells[f"level-{i}"] = _estimate_cell(own.errors.get(level), level in own.best)
+    return cells
+
+
+def _estimate_cell(estimate: Estimate | None, best: bool = False) -> Cell:
+    if estimate is None:
+        return Cell("-", None)
+    show = leaderboard._thousandths
+    return Cell(show(estimate.value), estimate.value, f"[{show(estimate.low)}, {show(estimate.high)}]", best)
+
+
+def columns(data: SuiteData) -> list[tuple[str, str]]:
+    """Key and heading of each column of the leaderboard, after the method's name."""
+    suite = data.suite
+    levels = [(f"level-{i}", leaderboard.level_name(suite, level)) for i, level in enumerate(suite.levels)]
+    score = "all m" if suite.axis == "m" else "all noise"
+    learned = [("learned", "learned from")] if any(row.standing.learned_from for row in data.rows) else []
+    return [("family", "family"), *learned, ("score", score), *levels, ("seconds", "CPU s / image"), ("notes", "notes")]
+
+
+# Published curves
+
+
+def published_curves(suite: Suite, folder: Path | None) -> list[Published]:
+    """The curves in FOLDER/SUITE_published.csv, with its comments as the source; none where there is no such file."""
+    path = folder / f"{suite.name.replace('-', '_')}_published.csv" if folder else None
+    if path is None or not path.is_file():
+        return []
+    lines = path.read_text(encoding="utf-8").splitlines()
+    source = " ".join(line.lstrip("# ") for line in lines if line.startswith("#"))
+    header = next(line for line in lines if line and not line.startswith("#")).split(",")
+    names = [name for name in header if name != "m"]
+    found = []
+    for name, curve in zip(names, read_reference(path, names), strict=True):
+        metric = "psnr" if name.endswith("_psnr") else "mse"
+        points = [(float(m), e) for m, e in curve.errors.items() if e > 0]  # 0.0000 is only below what was printed
+        found.append(Published(curve.label.removesuffix("-psnr"), metric, points, source))
+    return found
+
+
+# Pictures
+
+
+def read_gallery(results: Path, suite: Suite, methods: Sequence[str]) -> Gallery | None:
+    """The stored reconstructions of a suite; None where there are none."""
+    folder = results / "gallery" / f"suite={suite.name}"
+    truth_path = folder / "truth.parquet"
+    if not truth_path.is_file():
+        return None
+    truth = pd.read_parquet(truth_path).drop_duplicates("image").sort_values("image")
+    images = [int(i) for i in truth["image"]]
+    frames = {
+        method: pd.read_parquet(path)
+        for method in methods
+        if (path := folder / f"method={method}.parquet").is_file()
+    }
+    if not frames:
+        return None
+    levels = sorted({float(level) for frame in frames.values() for level in frame["level"]})
+    measured = folder / "measurements.parquet"
+    pictures = _pictures(pd.read_parquet(measured), levels, images) if measured.is_file() else None
+    recovered = {name: _pictures(frame, levels, images) for name, frame in frames.items()}
+    return Gallery(
+        levels,
+        images,
+        np.stack([_pixels(row) for row in truth.to_dict("records")]),
+        pictures[0] if pictures else None,
+        {name: found for name, found in recovered.items() if found is not None},
+    )
+
+
+def _pictures(frame: pd.DataFrame, levels: list[float], images: list[int]) -> tuple[np.ndarray, np.ndarray] | None:
+    """Pictures [levels, images, c, h, w], grey where one is missing, and their errors [levels, images], NaN there."""
+    records = frame.to_dict("records")
+    if not records:
+        return None
+    shape = max(_pixels(record).shape for record in records)
+    pixels = np.full((len(levels), len(images), *shape), 128, np.uint8)
+    errors = np.full((len(levels), len(images)), np.nan)
+    for record in records:
+        if record["image"] not in images or record["level"] not in levels:
+            continue
+        place = levels.index(record["level"]), images.index(record["image"])
+        picture = _pixels(record)
+        pixels[place][:, : picture.shape[1], : picture.shape[2]] = picture
+        errors[place] = record.get("mse", math.nan)
+    return pixels, errors
+
+
+def _pixels(record: dict[str, Any]) -> np.ndarray:
+    shape = (record["channels"], record["height"], record["width"])
+    return np.frombuffer(record["pixels"], np.uint8).reshape(shape)
+
+
+# JSON
+
+
+def to_json(value: Any) -> str:
+    """JSON that may stand in a script: no `</script>` in it ends one; numbers that are not finite are null."""
+    text = json.dumps(_plain(value), separators=(",", ":"), allow_nan=False, ensure_ascii=True)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Estimate):
+        return [_number(v) for v in (value.value, value.low, value.high)]
+    if isinstance(value, float | np.floating):
+        return _number(float(value))
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    return value
+
+
+def _number(value: float, digits: int = DIGITS) -> float | int | None:
+    if not _finite(value):
+        return None
+    rounded = float(f"{value:.{digits}g}")
+    return int(rounded) if rounded.is_integer() and abs(rounded) < 1e15 else rounded
+
+
+def _finite(value: float) -> bool:
+    return math.isfinite(value)
+
+
+def suite_json(data: SuiteData) -> dict[str, Any]:
+    """What the scripts of a suite's page need."""
+    suite = data.suite
+    return {
+        "name": suite.name,
+        "title": suite.title,
+        "axis": "m" if suite.axis == "m" else "noise",
+        "levels": list(suite.levels),
+        "axisTitle": axis_title(data),
+        "families": [f for f in FAMILIES if any(row.family == f for row in data.rows)],
+        "metrics": METRICS,
+        "methods": [
+            {
+                "name": row.method,
+                "page": row.page,
+                "style": row.style,
+                "family": row.family,
+                "curves": row.curves,
+                "images": row.images,
+                "seconds": row.seconds,
+                "floor": row.floor,
+            }
+            for row in data.rows
+        ],
+        "published": [p.__dict__ for p in data.published],
+        "gallery": _gallery_json(data),
+    }
+
+
+def _gallery_json(data: SuiteData) -> dict[str, Any] | None:
+    found = data.gallery
+    if found is None:
+        return None
+    return {
+        "levels": found.levels,
+        "images": found.images,
+        "size": list(found.truth.shape[:1:-1]),
+        "measured": None if found.measurements is None else list(found.measurements.shape[:2:-1]),
+        "methods": [
+            {"name": row.method, "page": row.page, "errors": found.methods[row.method][1].tolist()}
+            for row in data.rows
+            if row.method in found.methods
+        ],
+    }
+
+
+def compare_json(data: SuiteData) -> dict[str, Any]:
+    """Ratios of all pairs: for each first and second method a flat list of value, low, high for each level."""
+    suite = data.suite
+    flat = data.ratios.reshape(len(data.rows), len(data.rows), -1)
+    ratios = [
+        [None if i == j else [_number(v, RATIO_DIGITS) for v in flat[i, j]] for j in range(len(data.rows))]
+        for i in range(len(data.rows))
+    ]
+    return {
+        "name": suite.name,
+        "axis": "m" if suite.axis == "m" else "noise",
+        "axisTitle": axis_title(data),
+        "levels": list(suite.levels),
+        "methods": data.ratio_names,
+        "pages": [row.page for row in data.rows],
+        "reference": data.table.reference_method,
+        "ratios": ratios,
+    }
+
+
+def axis_title(data: SuiteData) -> str:
+    """The title of the horizontal axis."""
+    n = f"n = {data.n}" if data.n else ""
+    if data.suite.axis == "m":
+        return f"number of measurements m{f' ({n})' if n else ''}"
+    return f"noise norm (m = {data.suite.m[0]}{f', {n}' if n else ''})"
+
+
+def styles() -> list[dict[str, Any]]:
+    """Colour on white, colour on black, dashes and marker by number, as `csbench plot` has them."""
+    dashes = ([], [6, 3], [7, 3, 2, 3], [6, 2, 1.5, 2, 1.5, 2], [4, 4], [], [6, 3], [7, 3, 2, 3], [1.5, 3])
+    x = "M-1,-.6L-.6,-1L0,-.4L.6,-1L1,-.6L.4,0L1,.6L.6,1L0,.4L-.6,1L-1,.6L-.4,0Z"
+    shapes = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross", x, "triangle-left",
+              "triangle-right")  # fmt: skip
+    count = math.lcm(len(COLOURS), len(dashes))
+    return [
+        {
+            "light": COLOURS[i % len(COLOURS)],
+            "dark": on_dark(COLOURS[i % len(COLOURS)]),
+            "dash": dashes[i % len(dashes)],
+            "shape": shapes[i % len(shapes)],
+        }
+        for i in range(count)
+    ]
+
+
+def on_dark(colour: str) -> str:
+    """A colour, mixed with as much white as makes it legible on a dark page."""
+    rgb = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+    for share in np.linspace(0, 1, 41):
+        mixed = rgb + share * (1 - rgb)
+        linear = np.where(mixed <= 0.04045, mixed / 12.92, ((mixed + 0.055) / 1.055) ** 2.4)
+        if (linear @ [0.2126, 0.7152, 0.0722] + 0.05) / (DARK_PAPER + 0.05) >= LEGIBLE:
+            break
+    return "#" + "".join(f"{round(255 * v):02x}" for v in mixed)  # type: ignore[possibly-undefined]
+
+
+# Methods
+
+
+@dataclass(frozen=True)
+class Block:
+    """A piece of a docstring: a paragraph, or the fields of an `Attributes:` list."""
+
+    text: str = ""
+    fields: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Card:
+    """The training card of a prior, and its cost for each image that the method was scored on."""
+
+    name: str
+    facts: list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class MethodData:
+    """All that a method's page shows.
+
+    Attributes:
+        suites: each with the row of the method on it.
+        runs: suite, run id and what is known of the run.
+    """
+
+    name: str
+    page: str
+    registered: bool
+    doc: list[Block]
+    module: str
+    source: str
+    class_name: str
+    papers: list[tuple[str, str]]
+    suites: list[tuple[SuiteData, Row]]
+    runs: list[tuple[str, str, dict[str, Any]]]
+    cards: list[Card]
+
+
+def method_data(name: str, suites: Sequence[SuiteData], weights: Path) -> MethodData:
+    """What the page of a method shows, over the suites that it took part in.
+
+    Args:
+        weights: the folder with the cards of trained priors.
+    """
+    from csbench.registry import entries
+
+    entry = entries("methods").get(name)
+    shown = [(data, row) for data in suites for row in data.rows if row.method == name]
+    priors: dict[str, int] = {}
+    for _, row in shown:
+        for text in row.params:
+            if prior := json.loads(text).get("prior"):
+                priors[str(prior)] = priors.get(str(prior), 0) + row.standing.images
+    return MethodData(
+        name,
+        page_name(name),
+        entry is not None,
+        docstring_blocks(entry.doc) if entry else [],
+        entry.module if entry else "",
+        f"methods/{entry.path.name}" if entry and entry.module.startswith("csbench.methods.") else "",
+        entry.class_name if entry else "",
+        _papers(name),
+        shown,
+        [(data.suite.name, run, facts) for data, _ in shown for run, facts in data.provenance[name].items()],
+        [card for prior, scored in priors.items() if (card := _card(weights / f"{prior}.json", scored))],
+    )
+
+
+def _papers(method: str) -> list[tuple[str, str]]:
+    return []
+
+
+def docstring_blocks(doc: str) -> list[Block]:
+    """Paragraphs, and the lists under `Attributes:`."""
+    blocks = []
+    for part in re.split(r"\n\s*\n", doc.strip()):
+        head, _, rest = part.partition("\n")
+        if head.strip() == "Attributes:":
+            items: list[list[str]] = []
+            for line in rest.splitlines():
+                indent = len(line) - len(line.lstrip())
+                if indent <= 4 and ":" in line:
+                    key, _, text = line.strip().partition(":")
+                    items.append([key, text.strip()])
+                elif items:
+                    items[-1][1] += " " + line.strip()
+            blocks.append(Block(fields=tuple((key, text) for key, text in items)))
+        else:
+            blocks.append(Block(text=" ".join(part.split())))
+    return blocks
+
+
+def _card(path: Path, scored: int) -> Card | None:
+    if not path.is_file():
+        return None
+    card = json.loads(path.read_text(encoding="utf-8"))
+    facts = [(key, str(card[key])) for key in ("family", "dataset", "measurements", "split") if card.get(key)]
+    seconds = card.get("seconds")
+    if seconds is not None:
+        facts.append(("training", f"{_duration(seconds)} on {card.get('hardware', 'unknown hardware')}"))
+        facts.append(
+            ("amortised", f"{seconds / scored:.2g} s of training for each of {scored:,} reconstructions scored here")
+        )
+    if card.get("steps"):
+        facts.append(("steps", f"{card['steps']:,}"))
+    quality = card.get("quality", {})
+    words = {
+        "representation_mse": ("representation error x 1000", lambda v: leaderboard._thousandths(v)),
+        "validation_representation_mse": ("on validation images", lambda v: leaderboard._thousandths(v)),
+        "inception_score": ("inception score", lambda v: f"{v:.2f}"),
+        "frechet_distance": ("Frechet distance", lambda v: f"{v:.0f}"),
+    }
+    facts += [(label, show(quality[key])) for key, (label, show) in words.items() if key in quality]
+    facts += [(key, str(card[key])) for key in ("command", "licence") if card.get(key)]
+    return Card(path.stem, facts)
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+
+
+def method_json(data: MethodData) -> list[dict[str, Any]]:
+    """The method's error curve on each suite, beside those of the best Lasso and of the first in the ranking."""
+    found = []
+    for suite, row in data.suites:
+        first = next((r.method for r in suite.rows if r.standing.rank is not None), None)
+        lasso = suite.table.reference_method
+        beside = [name for name in dict.fromkeys((first, lasso)) if name not in (None, row.method)]
+        curves = {r.method: [e and e.value for e in r.curves["mse"]] for r in suite.rows if r.method in beside}
+        found.append(
+            {
+                "suite": suite.suite.name,
+                "axisTitle": axis_title(suite),
+                "levels": list(suite.suite.levels),
+                "style": row.style,
+                "own": row.curves["mse"],
+                "beside": [{"name": name, "values": curves[name]} for name in beside if name],
+            }
+        )
+    return found
