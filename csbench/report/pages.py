@@ -16,6 +16,7 @@ from csbench.report import leaderboard
 from csbench.report.site_data import (
     FAMILIES,
     METRICS,
+    Row,
     SuiteData,
     columns,
     compare_json,
@@ -27,11 +28,16 @@ from csbench.report.site_data import (
     suite_json,
     to_json,
 )
+from csbench.report.standings import MARKS
 
 TEMPLATES = Path(__file__).parent / "site"
 WEIGHTS = Path(__file__).parents[1] / "methods" / "weights"
 OWN_FOLDERS = ("suite", "method", "data", "assets", "gallery")
 GENERATOR = '<meta name="generator" content="csbench site">'
+SCORE = (
+    "The score is the error as a multiple of that of the best Lasso at the same m or noise, the geometric mean over all "
+    "levels of the suite: below 1 is better than the Lasso."
+)
 SCRIPTS = ("common.js", "suite.js", "compare.js", "method.js", "style.css")
 
 
@@ -56,7 +62,7 @@ def build(output: Path, results: Path, names: Iterable[str], references: Path | 
         text = templates.get_template(template).render(root="../" * depth, suites=suites, version=__version__, **values)
         files[name] = text.encode()
 
-    page("index.html", "index.html", 0)
+    page("index.html", "index.html", 0, methods=_by_family(suites))
     page("compare.html", "compare.html", 0)
     for data in suites:
         name = data.suite.name
@@ -77,6 +83,16 @@ def build(output: Path, results: Path, names: Iterable[str], references: Path | 
     return [Path(name) for name in files]
 
 
+def _by_family(suites: list[SuiteData]) -> list[tuple[str, list[Row]]]:
+    """Every method once, by family and name."""
+    rows = {row.method: row for data in suites for row in data.rows}
+    return [
+        (family, members)
+        for family in FAMILIES
+        if (members := [rows[name] for name in sorted(rows) if rows[name].family == family])
+    ]
+
+
 def _environment() -> Any:
     try:
         import jinja2
@@ -94,6 +110,8 @@ def _environment() -> Any:
     )
     environment.globals |= {
         "generator": GENERATOR,
+        "score_words": SCORE,
+        "mark_words": ", ".join(f"{sign} {mark}" for mark, sign in MARKS.items()),
         "level_name": leaderboard.level_name,
         "metrics": METRICS,
         "page_name": page_name,

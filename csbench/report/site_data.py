@@ -10,7 +10,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
@@ -22,8 +22,8 @@ import pandas as pd
 from csbench import stats
 from csbench.report import leaderboard
 from csbench.report.curves import COLOURS, read_reference, representation_floors
-from csbench.report.standings import Estimate, Standing, Standings, standings
-from csbench.store import load_results, read_provenance, results_file
+from csbench.report.standings import MARKS, Estimate, Standing, Standings, standings
+from csbench.store import load_results, read_provenance, results_digest, results_file
 from csbench.suites import Suite, load_suite
 
 METRICS = {  # as stored, and as pages call them; log: whether the axis is logarithmic at first
@@ -43,12 +43,18 @@ NEVER = 1e300  # what "never" is sorted as
 
 @dataclass(frozen=True)
 class Cell:
-    """What stands in a table: the text, its interval below it, and what the column is sorted by."""
+    """What stands in a table: the text, its interval below it, and what the column is sorted by.
+
+    Attributes:
+        signs, words: what is to be said of it, as in `standings.MARKS`.
+    """
 
     text: str
     sort: float | str | None
     interval: str = ""
     best: bool = False
+    signs: str = ""
+    words: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,6 +66,7 @@ class Row:
         style: number of the colour, dashes and marker, the same as in `csbench plot`.
         oracle: whether the method is told what it could not know, the sparsity or the support.
         curves: metric to one estimate for each level, None where the level is not complete.
+        params: hyper-parameters, as JSON, to the levels that they were used at.
         images: at each level, the images that were scored.
         seconds: CPU seconds per image at each level, NaN where there are none.
         floor: representation error of the prior.
@@ -68,7 +75,6 @@ class Row:
     standing: Standing
     page: str
     style: int
-    family: str
     oracle: bool
     curves: dict[str, list[Estimate | None]]
     images: list[int]
@@ -80,6 +86,21 @@ class Row:
     @property
     def method(self) -> str:
         return self.standing.method
+
+    @property
+    def family(self) -> str:
+        return self.standing.family
+
+    @property
+    def settings(self) -> list[tuple[str, str]]:
+        """Hyper-parameters as words, each with the levels that they were used at."""
+        return [
+            (
+                ", ".join(f"{key}={json.dumps(value)}" for key, value in json.loads(text).items()),
+                "at " + ", ".join(f"{level:g}" for level in sorted(set(levels))),
+            )
+            for text, levels in self.params.items()
+        ]
 
 
 @dataclass(frozen=True)
@@ -134,6 +155,21 @@ class SuiteData:
     def suite(self) -> Suite:
         return self.table.suite
 
+    @property
+    def middle(self) -> int:
+        """Position of the level that is shown where there is room for one alone."""
+        return (len(self.suite.levels) - 1) // 2
+
+    @property
+    def learned_from(self) -> list[str]:
+        """What the priors of the suite's methods were learned from."""
+        return sorted({row.standing.learned_from for row in self.rows if row.standing.learned_from})
+
+    @property
+    def saving_levels(self) -> list[int]:
+        """Positions of the levels that savings are known at."""
+        return list(range(len(self.suite.levels))) if any(row.standing.savings for row in self.rows) else []
+
 
 def suite_data(name: str, results: Path, references: Path | None = None) -> SuiteData | None:
     """What the pages show of a suite; None where there are no results.
@@ -167,7 +203,6 @@ def suite_data(name: str, results: Path, references: Path | None = None) -> Suit
             standing,
             page_name(method),
             styles[method],
-            _family(standing),
             _is_oracle(method, params[method]),
             own,
             scored,
@@ -175,10 +210,10 @@ def suite_data(name: str, results: Path, references: Path | None = None) -> Suit
             floors.get(method),
             params[method],
         )
-        rows.append(Row(**{**row.__dict__, "cells": _cells(row, table)}))
+        rows.append(replace(row, cells=_cells(row, table)))
     return SuiteData(
         table,
-        leaderboard._digest(results, suite.name),
+        results_digest(results, suite.name),
         leaderboard._problem(suite),
         n,
         restricted,
@@ -328,43 +363,74 @@ def _is_oracle(method: str, params: Iterable[str]) -> bool:
     return "oracle" in method or any(f.get("k") is not None and not f.get("prior") for f in fields)
 
 
-def _family(row: Standing) -> str:
-    return row.family  # type: ignore[attr-defined]
-
-
 # Text of tables
 
 
 def _cells(row: Row, table: Standings) -> dict[str, Cell]:
     """Column to cell; the text is that of `leaderboard.md`."""
     own, suite = row.standing, table.suite
+    notes = leaderboard._notes(own)
     cells = {
-        "rank": Cell(leaderboard._marks(table)[row.method], own.rank if own.rank is not None else NEVER),
-        "family": Cell(row.family, FAMILIES.index(row.family)),
-        "learned": Cell(own.learned_from or "-", own.learned_from or ""),
-        "score": _estimate_cell(own.score),
+        "rank": _rank_cell(own),
+        "family": Cell(own.family, FAMILIES.index(own.family)),
+        "learned": Cell(own.learned_from or "-", own.learned_from),
+        "score": Cell("-", None) if own.score is None else _split(leaderboard._factor(own.score), own.score.value),
+        "mean": _error_cell(own.mean_error),
         "seconds": Cell(leaderboard._seconds(own), _number(own.cpu_seconds_per_image)),
-        "notes": Cell(leaderboard._notes(own), leaderboard._notes(own)),
-    }
+        "evaluations": Cell(f"{own.generator_evaluations:.0f}" if own.generator_evaluations else "-",
+                            own.generator_evaluations),
+        "notes": Cell(notes, notes or None),
+    }  # fmt: skip
+    if any(other.savings for other in table.rows):
+        cells["saving"] = saving_cell(row, suite, suite.levels[(len(suite.levels) - 1) // 2])
     for i, level in enumerate(suite.levels):
-        cells[f"level-{i}"] = _estimate_cell(own.errors.get(level), level in own.best)
+        cells[f"level-{i}"] = _error_cell(own.errors.get(level), level in own.best, own.marks.get(level, ()))
     return cells
 
 
-def _estimate_cell(estimate: Estimate | None, best: bool = False) -> Cell:
-    if estimate is None:
+def _rank_cell(own: Standing) -> Cell:
+    if own.ranks is None:
         return Cell("-", None)
-    show = leaderboard._thousandths
-    return Cell(show(estimate.value), estimate.value, f"[{show(estimate.low)}, {show(estimate.high)}]", best)
+    first, last = own.ranks
+    return Cell(str(first), first + last / 1e6, "" if first == last else f"to {last}")
+
+
+def _error_cell(estimate: Estimate | None, best: bool = False, marks: Sequence[str] = ()) -> Cell:
+    signs, words = "".join(MARKS[mark] for mark in marks), ", ".join(marks)
+    if estimate is None:
+        return Cell("" if signs else "-", None, signs=signs, words=words)
+    cell = _split(leaderboard._estimate(estimate), estimate.value)
+    return replace(cell, best=best, signs=signs, words=words)
+
+
+def saving_cell(row: Row, suite: Suite, level: float) -> Cell:
+    """How many times as many measurements the best Lasso needs for the same error."""
+    found = row.standing.savings.get(int(level))
+    if found is None:
+        return Cell("-", None)
+    return _split(leaderboard._saving(found, suite, int(level)), min(found.value, NEVER))
+
+
+def _split(text: str, sort: float) -> Cell:
+    """`0.62 [0.58, 0.66]` as value and interval."""
+    value, bracket, rest = text.partition(" [")
+    return Cell(value, sort, f"[{rest}" if bracket else "")
 
 
 def columns(data: SuiteData) -> list[tuple[str, str]]:
-    """Key and heading of each column of the leaderboard, after the method's name."""
+    """Key and heading of each column of the leaderboard, after the rank and the method's name."""
     suite = data.suite
-    levels = [(f"level-{i}", leaderboard.level_name(suite, level)) for i, level in enumerate(suite.levels)]
-    score = "all m" if suite.axis == "m" else "all noise"
-    learned = [("learned", "learned from")] if any(row.standing.learned_from for row in data.rows) else []
-    return [("family", "family"), *learned, ("score", score), *levels, ("seconds", "CPU s / image"), ("notes", "notes")]
+    return [
+        ("family", "family"),
+        *([("learned", "learned from")] if data.learned_from else []),
+        ("score", "score"),
+        ("mean", "all m" if suite.axis == "m" else "all noise"),
+        *((f"level-{i}", leaderboard.level_name(suite, level)) for i, level in enumerate(suite.levels)),
+        *([("saving", "saving")] if data.saving_levels else []),
+        ("seconds", "CPU s / image"),
+        *([("evaluations", "G / image")] if any(r.standing.generator_evaluations for r in data.rows) else []),
+        ("notes", "notes"),
+    ]
 
 
 # Published curves
@@ -494,12 +560,18 @@ def suite_json(data: SuiteData) -> dict[str, Any]:
                 "images": row.images,
                 "seconds": row.seconds,
                 "floor": row.floor,
+                "savings": [_saving_json(row, suite, suite.levels[i]) for i in data.saving_levels],
             }
             for row in data.rows
         ],
         "published": [p.__dict__ for p in data.published],
         "gallery": _gallery_json(data),
     }
+
+
+def _saving_json(row: Row, suite: Suite, level: float) -> list[Any]:
+    cell = saving_cell(row, suite, level)
+    return [cell.text, cell.interval, cell.sort]
 
 
 def _gallery_json(data: SuiteData) -> dict[str, Any] | None:
@@ -705,9 +777,11 @@ def method_json(data: MethodData) -> list[dict[str, Any]]:
     found = []
     for suite, row in data.suites:
         first = next((r.method for r in suite.rows if r.standing.rank is not None), None)
-        lasso = suite.table.reference_method
-        beside = [name for name in dict.fromkeys((first, lasso)) if name not in (None, row.method)]
-        curves = {r.method: [e and e.value for e in r.curves["mse"]] for r in suite.rows if r.method in beside}
+        curves = {r.method: [e and e.value for e in r.curves["mse"]] for r in suite.rows}
+        beside = [] if first in (None, row.method) else [{"name": first, "values": curves[first], "lasso": False}]
+        if lassos := suite.table.lassos:
+            values = [curves[lassos[level]][i] for i, level in enumerate(suite.suite.levels)]
+            beside.append({"name": "the best Lasso", "values": values, "lasso": True})
         found.append(
             {
                 "suite": suite.suite.name,
@@ -715,7 +789,7 @@ def method_json(data: MethodData) -> list[dict[str, Any]]:
                 "levels": list(suite.suite.levels),
                 "style": row.style,
                 "own": row.curves["mse"],
-                "beside": [{"name": name, "values": curves[name]} for name in beside if name],
+                "beside": beside,
             }
         )
     return found
