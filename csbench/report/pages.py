@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -28,15 +29,14 @@ from csbench.report.site_data import (
     suite_json,
     to_json,
 )
-from csbench.report.standings import MARKS
 
 TEMPLATES = Path(__file__).parent / "site"
 WEIGHTS = Path(__file__).parents[1] / "methods" / "weights"
 OWN_FOLDERS = ("suite", "method", "data", "assets", "gallery")
 GENERATOR = '<meta name="generator" content="csbench site">'
 SCORE = (
-    "The score is the error as a multiple of that of the best Lasso at the same m or noise, the geometric mean over all "
-    "levels of the suite: below 1 is better than the Lasso."
+    "The score is the error as a multiple of that of the best Lasso at the same m or noise, the geometric mean over "
+    "all levels of the suite: below 1 is better than the Lasso."
 )
 SCRIPTS = ("common.js", "suite.js", "compare.js", "method.js", "style.css")
 
@@ -51,11 +51,19 @@ def build(output: Path, results: Path, names: Iterable[str], references: Path | 
         UsageError: jinja2 or vl-convert-python is not installed; no suite has results; the folder holds other things.
         ResultsError: a results file cannot be trusted.
     """
-    templates = _environment()
+    _environment()
     _check_folder(output)
     suites = [data for name in names if (data := suite_data(name, results, references)) is not None]
     if not suites:
         raise UsageError(f"no results of {', '.join(names)} in {results}/; run `csbench run SUITE` first")
+    files = render(suites)
+    write(output, files)
+    return [Path(name) for name in files]
+
+
+def render(suites: list[SuiteData]) -> dict[str, bytes]:
+    """All files of the site, by name."""
+    templates = _environment()
     files: dict[str, bytes] = {}
 
     def page(name: str, template: str, depth: int, **values: Any) -> None:
@@ -79,8 +87,19 @@ def build(output: Path, results: Path, names: Iterable[str], references: Path | 
         files[f"assets/{script}"] = (TEMPLATES / script).read_bytes()
     files["assets/styles.js"] = f"window.csbenchStyles = {to_json(styles())};\n".encode()
     files["assets/vega.js"] = _vega()
-    _write(output, files)
-    return [Path(name) for name in files]
+    return files
+
+
+def write(output: Path, files: dict[str, bytes]) -> None:
+    """Put the files into the folder, and remove all others from the site's own sub-folders."""
+    for name, content in files.items():
+        path = output / name
+        if not (path.is_file() and path.read_bytes() == content):
+            write_atomically(path, content)
+    for folder in OWN_FOLDERS:
+        for path in sorted((output / folder).rglob("*")):
+            if path.is_file() and path.relative_to(output).as_posix() not in files:
+                path.unlink()
 
 
 def _by_family(suites: list[SuiteData]) -> list[tuple[str, list[Row]]]:
@@ -111,7 +130,6 @@ def _environment() -> Any:
     environment.globals |= {
         "generator": GENERATOR,
         "score_words": SCORE,
-        "mark_words": ", ".join(f"{sign} {mark}" for mark, sign in MARKS.items()),
         "level_name": leaderboard.level_name,
         "metrics": METRICS,
         "page_name": page_name,
@@ -119,6 +137,7 @@ def _environment() -> Any:
     return environment
 
 
+@lru_cache
 def _vega() -> bytes:
     """Vega, Vega-Lite and Vega-Embed as one script that defines `vegaEmbed` and nothing else."""
     import vl_convert
@@ -133,17 +152,6 @@ def _check_folder(output: Path) -> None:
     index = output / "index.html"
     if output.is_dir() and any(output.iterdir()) and not (index.is_file() and GENERATOR in index.read_text()):
         raise UsageError(f"{output}/ holds other things than a site of csbench; name another folder, or empty it")
-
-
-def _write(output: Path, files: dict[str, bytes]) -> None:
-    for name, content in files.items():
-        path = output / name
-        if not (path.is_file() and path.read_bytes() == content):
-            write_atomically(path, content)
-    for folder in OWN_FOLDERS:
-        for path in sorted((output / folder).rglob("*")):
-            if path.is_file() and path.relative_to(output).as_posix() not in files:
-                path.unlink()
 
 
 def _sprites(data: SuiteData) -> dict[str, bytes]:

@@ -9,7 +9,7 @@ import ast
 import json
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from hashlib import sha256
@@ -37,7 +37,6 @@ DIGITS = 6  # significant, of numbers that plots are drawn from
 RATIO_DIGITS = 4
 DARK_PAPER = 0.009  # relative luminance of the page in dark mode
 LEGIBLE = 4.5  # contrast of a line with it
-TIMES = "×"
 NEVER = 1e300  # what "never" is sorted as
 
 
@@ -63,7 +62,7 @@ class Row:
 
     Attributes:
         page: name of the method's page, without folder and extension.
-        style: number of the colour, dashes and marker, the same as in `csbench plot`.
+        style: number of the colour, dashes and marker in `styles()`.
         oracle: whether the method is told what it could not know, the sparsity or the support.
         curves: metric to one estimate for each level, None where the level is not complete.
         params: hyper-parameters, as JSON, to the levels that they were used at.
@@ -96,7 +95,7 @@ class Row:
         """Hyper-parameters as words, each with the levels that they were used at."""
         return [
             (
-                ", ".join(f"{key}={json.dumps(value)}" for key, value in json.loads(text).items()),
+                ", ".join(f"{key}={value!r}" for key, value in json.loads(text).items()),
                 "at " + ", ".join(f"{level:g}" for level in sorted(set(levels))),
             )
             for text, levels in self.params.items()
@@ -166,6 +165,12 @@ class SuiteData:
         return sorted({row.standing.learned_from for row in self.rows if row.standing.learned_from})
 
     @property
+    def marks(self) -> str:
+        """The signs that the table holds, with what they say."""
+        used = {mark for row in self.rows for marks in row.standing.marks.values() for mark in marks}
+        return ", ".join(f"{sign} {mark}" for mark, sign in MARKS.items() if mark in used)
+
+    @property
     def saving_levels(self) -> list[int]:
         """Positions of the levels that savings are known at."""
         return list(range(len(self.suite.levels))) if any(row.standing.savings for row in self.rows) else []
@@ -192,8 +197,7 @@ def suite_data(name: str, results: Path, references: Path | None = None) -> Suit
     curves, samples = _curves(by_image, suite)
     floors = representation_floors(frame, suite, results)
     params = _params(frame, suite)
-    drawn = sorted(row.method for row in table.rows if len(row.errors) > 1)
-    styles = {method: i for i, method in enumerate([*drawn, *sorted(set(names) - set(drawn))])}
+    numbers = _style_numbers(table)
     rows = []
     for standing in table.rows:
         method = standing.method
@@ -202,7 +206,7 @@ def suite_data(name: str, results: Path, references: Path | None = None) -> Suit
         row = Row(
             standing,
             page_name(method),
-            styles[method],
+            numbers[method],
             _is_oracle(method, params[method]),
             own,
             scored,
@@ -226,6 +230,14 @@ def suite_data(name: str, results: Path, references: Path | None = None) -> Suit
     )
 
 
+def _style_numbers(table: Standings) -> dict[str, int]:
+    """The first of every family before the second of any, so that those that pages draw at first differ in colour."""
+    order = []
+    for family in FAMILIES:
+        order += [(i, family, row.method) for i, row in enumerate(r for r in table.rows if r.family == family)]
+    return {method: i for i, (*_, method) in enumerate(sorted(order, key=lambda o: (o[0], FAMILIES.index(o[1]))))}
+
+
 def page_name(method: str) -> str:
     """The method's name where it is fit for a file and a URL; else what is left of it, and a hash."""
     plain = re.sub(r"[^A-Za-z0-9._-]+", "_", method)
@@ -245,30 +257,26 @@ def dataset_facts(name: str) -> tuple[int, bool]:
         return 0, True
     tree = ast.parse(entry.path.read_text(encoding="utf-8"))
     classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
-    shape, restricted = (0,), False
-    pending: list[str] = [entry.class_name]
-    found: dict[str, ast.expr] = {}
-    while pending:
-        node = classes.get(pending.pop(0))
-        if node is None:
-            continue
-        for item in node.body:
-            if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name) and item.value is not None:
-                found.setdefault(item.target.id, item.value)
+    constants = {name: value for name, value in _assigned(tree.body) if isinstance(value, ast.Constant)}
+    attributes: dict[str, ast.expr] = {}
+    pending = [entry.class_name]
+    while node := classes.get(pending.pop(0)) if pending else None:
+        attributes = dict(_assigned(node.body)) | attributes
         pending += [base.id for base in node.bases if isinstance(base, ast.Name)]
-    constants = {
-        node.targets[0].id: node.value.value
-        for node in tree.body
-        if isinstance(node, ast.Assign)
-        and isinstance(node.targets[0], ast.Name)
-        and isinstance(node.value, ast.Constant)
-    }
-    if "image_shape" in found and isinstance(found["image_shape"], ast.Tuple):
-        sides = found["image_shape"].elts
-        shape = tuple(constants.get(s.id, 0) if isinstance(s, ast.Name) else ast.literal_eval(s) for s in sides)
-    if "restricted" in found:
-        restricted = not (isinstance(found["restricted"], ast.Constant) and found["restricted"].value is False)
-    return math.prod(shape), restricted
+    shape, restricted = attributes.get("image_shape"), attributes.get("restricted")
+    sides = shape.elts if isinstance(shape, ast.Tuple) else []
+    sides = [constants.get(side.id) if isinstance(side, ast.Name) else side for side in sides]
+    n = math.prod(int(str(side.value)) if isinstance(side, ast.Constant) else 0 for side in sides) if sides else 0
+    return n, restricted is not None and not (isinstance(restricted, ast.Constant) and restricted.value is False)
+
+
+def _assigned(body: list[ast.stmt]) -> Iterator[tuple[str, ast.expr]]:
+    """Names and the values that a module or a class gives them."""
+    for item in body:
+        target = item.targets[0] if isinstance(item, ast.Assign) else getattr(item, "target", None)
+        value = getattr(item, "value", None)
+        if isinstance(target, ast.Name) and value is not None:
+            yield target.id, value
 
 
 # Curves, costs and ratios
@@ -300,9 +308,7 @@ def _by_image(frame: pd.DataFrame, suite: Suite) -> tuple[dict[str, np.ndarray],
         whole = ((~np.isnan(table)).sum(2) == expected).all(0)  # [metrics, levels]
         curves[str(name)] = np.where(whole[:, None, :], table.mean(0), np.nan)
         with np.errstate(invalid="ignore"):
-            seconds[str(name)] = list(
-                np.bincount(level, cpu, len(levels)) / np.bincount(level, minlength=len(levels))
-            )
+            seconds[str(name)] = list(np.bincount(level, cpu, len(levels)) / np.bincount(level, minlength=len(levels)))
     return curves, seconds
 
 
@@ -465,9 +471,7 @@ def read_gallery(results: Path, suite: Suite, methods: Sequence[str]) -> Gallery
     truth = pd.read_parquet(truth_path).drop_duplicates("image").sort_values("image")
     images = [int(i) for i in truth["image"]]
     frames = {
-        method: pd.read_parquet(path)
-        for method in methods
-        if (path := folder / f"method={method}.parquet").is_file()
+        method: pd.read_parquet(path) for method in methods if (path := folder / f"method={method}.parquet").is_file()
     }
     if not frames:
         return None
@@ -620,7 +624,7 @@ def axis_title(data: SuiteData) -> str:
 
 
 def styles() -> list[dict[str, Any]]:
-    """Colour on white, colour on black, dashes and marker by number, as `csbench plot` has them."""
+    """Colour on white, colour on black, dashes and marker by number, of which the first differ most."""
     dashes = ([], [6, 3], [7, 3, 2, 3], [6, 2, 1.5, 2, 1.5, 2], [4, 4], [], [6, 3], [7, 3, 2, 3], [1.5, 3])
     x = "M-1,-.6L-.6,-1L0,-.4L.6,-1L1,-.6L.4,0L1,.6L.6,1L0,.4L-.6,1L-1,.6L-.4,0Z"
     shapes = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross", x, "triangle-left",

@@ -12,8 +12,8 @@
   /** Change the state; null removes a key. The page's history does not grow. */
   function setState(changes) {
     const all = { ...state(), ...changes };
-    const pairs = Object.entries(all).filter(([key, value]) => value !== null && value !== undefined && value !== "" && !document.getElementById(key + "="));
-    history.replaceState(null, "", "#" + new URLSearchParams(pairs.filter(([, value]) => value !== null)));
+    const pairs = Object.entries(all).filter(([, value]) => value !== null && value !== undefined);
+    history.replaceState(null, "", "#" + new URLSearchParams(pairs));
   }
 
   /** Show a select's value from the state, keep it there, and call back after each change. */
@@ -46,16 +46,16 @@
     return {
       background: "transparent",
       font,
-      axis: { labelColor: ink, titleColor: ink, gridColor: rule, domainColor: muted, tickColor: muted, labelFontSize: 12, titleFontSize: 12, titleFontWeight: "normal", gridOpacity: 0.7, labelOverlap: "greedy" },
+      axis: { labelColor: ink, titleColor: ink, gridColor: rule, domainColor: muted, tickColor: muted, labelFontSize: 12, titleFontSize: 12, titleFontWeight: "normal", gridOpacity: 0.7, labelOverlap: "greedy", labelSeparation: 8 },
       view: { stroke: null },
       text: { color: ink, fontSize: 12 },
     };
   }
 
   /** Draw a Vega-Lite specification; `make` is called again where the theme changes. */
-  function plot(element, make, name) {
+  function plot(element, make, name, actions = true) {
     async function draw() {
-      const options = { actions: { export: true, source: false, compiled: false, editor: false }, renderer: "svg", config: theme(), downloadFileName: name, tooltip: { theme: "custom" } };
+      const options = { actions: actions && { export: true, source: false, compiled: false, editor: false }, renderer: "svg", config: theme(), downloadFileName: name, tooltip: { theme: "custom" } };
       const result = await vegaEmbed(element, make(), options);
       element.dataset.drawn = String(Number(element.dataset.drawn || 0) + 1);
       return result;

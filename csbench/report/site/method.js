@@ -35,7 +35,7 @@
       element.textContent = "No complete level.";
       continue;
     }
-    draws.set(element, plot(element, () => spec(curve), curve.suite));
+    draws.set(element, plot(element, () => spec(curve), curve.suite, false));
     watcher.observe(element);
   }
   addEventListener("beforeprint", () => draws.forEach((draw) => draw()));

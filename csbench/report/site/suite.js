@@ -13,15 +13,22 @@
     return suite.families.map((family) => suite.methods.find((m) => m.family === family && m.curves.mse.some(Boolean))).filter(Boolean).map((m) => m.name);
   }
 
+  /** What is drawn at first: the best of each family, and the next in the ranking where there are few families. */
+  function standard() {
+    const names = bestOfEach();
+    const rest = suite.methods.map((m) => m.name).filter((name) => !names.includes(name));
+    return [...names, ...rest.slice(0, Math.max(0, 6 - names.length))];
+  }
+
   function chosen() {
     const wanted = state().methods;
-    if (wanted === undefined) return bestOfEach();
+    if (wanted === undefined) return standard();
     return wanted.split(",").filter((name) => byName.has(name));
   }
 
   function choose(names) {
-    const standard = bestOfEach();
-    const same = names.length === standard.length && names.every((name) => standard.includes(name));
+    const first = standard();
+    const same = names.length === first.length && names.every((name) => first.includes(name));
     setState({ methods: same ? null : names.length ? names.join(",") : "-" });
     showChoice();
     drawCurves();
@@ -65,7 +72,6 @@
     const floors = metric === "mse" ? shown.filter((m) => m.floor !== null).map((m) => ({ method: m.name, value: m.floor })) : [];
     const published = suite.published.filter((p) => p.metric === metric).flatMap((p) => p.points.map(([level, value]) => ({ label: `${p.label}, published`, level, value })));
     element("floor-note").hidden = !floors.length;
-    const all = [...names];
     const style = (m) => window.csbenchStyles[m.style % window.csbenchStyles.length];
     const coded = shown.length ? {
       color: { field: "method", type: "nominal", legend: null, scale: { domain: shown.map((m) => m.name), range: shown.map((m) => colour(m.style)) } },
@@ -73,7 +79,7 @@
     const byMethod = (key) => ({ field: "method", type: "nominal", legend: null, scale: { domain: shown.map((m) => m.name), range: shown.map((m) => style(m)[key]) } });
     const [first, last] = [suite.levels[0], suite.levels[suite.levels.length - 1]];
     const x = { field: "level", type: "quantitative", title: suite.axisTitle, scale: { type: "log", domain: [first * 0.93, last * 1.07], nice: false }, axis: { values: suite.levels, format: "~g", grid: false } };
-    const y = { field: "value", type: "quantitative", title: suite.metrics[metric].label, scale: { type: log ? "log" : "linear", zero: false, nice: log ? false : true }, axis: { format: log || metric.startsWith("m") ? "~g" : "~f", tickCount: 8 } };
+    const y = { field: "value", type: "quantitative", title: suite.metrics[metric].label, scale: log ? { type: "log", nice: false } : { type: "linear", zero: false, nice: true }, axis: { format: log || metric.startsWith("m") ? "~g" : "~f", tickCount: 8 } };
     const grey = variable("--muted");
     return {
       width: "container",
@@ -91,8 +97,7 @@
           mark: { type: "point", filled: true, size: 300, opacity: 0, tooltip: true },
           encoding: { x, y, tooltip: [{ field: "method" }, { field: "level", title: suite.axis }, { field: "value", title: metric, format: ".4g" }, { field: "interval", title: "95% interval" }, { field: "images", title: "images" }] },
         },
-      ],
-      usermeta: { methods: all },
+      ].filter((layer) => layer.data.values.length),
     };
   }
 
@@ -178,8 +183,11 @@
     const coded = { field: "method", type: "nominal", legend: null, scale: { domain: points.map((p) => p.method), range: points.map((p) => colour(p.style)) } };
     const style = (p) => window.csbenchStyles[p.style % window.csbenchStyles.length];
     const x = { field: "seconds", type: "quantitative", title: "CPU seconds per image", scale: { type: "log", nice: false, padding: 30 }, axis: { format: "~g", grid: true, tickCount: 8 } };
-    const y = { field: "error", type: "quantitative", title: suite.metrics.mse.label, scale: { type: "log", nice: false, padding: 20 }, axis: { format: "~g", tickCount: 8 } };
-    const label = { type: "text", align: "left", dx: 8, dy: -7 };
+    const y = { field: "error", type: "quantitative", title: suite.metrics.mse.label, scale: { type: "log", nice: false, padding: 24 }, axis: { format: "~g", tickCount: 8 } };
+    // below the front there are no points, so that is where the names go, and that of the last ends at its point
+    const last = front.slice(-1);
+    const flat = front.length > 1 && last[0].error > 0.8 * front[front.length - 2].error;
+    const names = (here, mark) => ({ data: { values: here }, mark: { type: "text", ...mark }, encoding: { x, y, text: { field: "method" } } });
     return {
       width: "container",
       height: height(),
@@ -196,7 +204,8 @@
             tooltip: [{ field: "method" }, { field: "family" }, { field: "seconds", title: "CPU s / image", format: ".3g" }, { field: "error", title: "mse", format: ".4g" }, { field: "interval", title: "95% interval" }],
           },
         },
-        { data: { values: front }, mark: label, encoding: { x, y, text: { field: "method" } } },
+        names(front.slice(0, -1), { align: "left", dx: 5, dy: 14 }),
+        names(last, { align: "right", dx: -7, dy: flat ? -8 : 12 }),
       ],
     };
   }
