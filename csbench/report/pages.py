@@ -14,6 +14,7 @@ from csbench import __version__
 from csbench.errors import UsageError
 from csbench.files import write_atomically
 from csbench.report import leaderboard
+from csbench.report.curves import AXES
 from csbench.report.site_data import (
     FAMILIES,
     METRICS,
@@ -131,7 +132,7 @@ def _environment() -> Any:
         "generator": GENERATOR,
         "score_words": SCORE,
         "level_name": leaderboard.level_name,
-        "metrics": METRICS,
+        "metrics": {name: AXES[name][0] for name in METRICS},
         "page_name": page_name,
     }
     return environment

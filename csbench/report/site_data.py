@@ -21,17 +21,13 @@ import pandas as pd
 
 from csbench import stats
 from csbench.report import leaderboard
-from csbench.report.curves import COLOURS, read_reference, representation_floors
+from csbench.report.curves import AXES, COLOURS, read_reference, representation_floors
+from csbench.report.gallery import MEASUREMENTS, TRUTH, read_gallery
 from csbench.report.standings import MARKS, Estimate, Standing, Standings, standings
 from csbench.store import load_results, read_provenance, results_digest, results_file
 from csbench.suites import Suite, load_suite
 
-METRICS = {  # as stored, and as pages call them; log: whether the axis is logarithmic at first
-    "mse": {"label": "mean squared error per pixel", "log": True},
-    "psnr": {"label": "PSNR (dB)", "log": False},
-    "ssim": {"label": "SSIM", "log": False},
-    "relative_l2": {"label": "relative l2 error", "log": True},
-}
+METRICS = ("mse", "psnr", "ssim", "relative_l2")
 FAMILIES = ("sparse", "untrained", "learned", "generative", "ambient-trained", "baseline")
 DIGITS = 6  # significant, of numbers that plots are drawn from
 RATIO_DIGITS = 4
@@ -225,7 +221,7 @@ def suite_data(name: str, results: Path, references: Path | None = None) -> Suit
         published_curves(suite, references),
         names,
         _ratios(by_image, samples, names),
-        None if restricted else read_gallery(results, suite, names),
+        None if restricted else stored_pictures(results, suite, names),
         {method: read_provenance(results_file(results, suite.name, method)) for method in names},
     )
 
@@ -334,13 +330,13 @@ def _curves(
             ]
             for i, metric in enumerate(METRICS)
         }
-        samples[name] = resampled.reshape(len(weights), metrics, levels)[:, list(METRICS).index("mse")]
+        samples[name] = resampled.reshape(len(weights), metrics, levels)[:, METRICS.index("mse")]
     return curves, samples
 
 
 def _ratios(by_image: dict[str, np.ndarray], samples: dict[str, np.ndarray], names: list[str]) -> np.ndarray:
     """`standings.ratios` of all pairs, shape [methods, methods, levels, 3]."""
-    place = list(METRICS).index("mse")
+    place = METRICS.index("mse")
     curves = np.stack(
         [stats.weighted_means(np.ones((1, by_image[name].shape[1])), by_image[name][place])[0] for name in names]
     )
@@ -462,47 +458,42 @@ def published_curves(suite: Suite, folder: Path | None) -> list[Published]:
 # Pictures
 
 
-def read_gallery(results: Path, suite: Suite, methods: Sequence[str]) -> Gallery | None:
-    """The stored reconstructions of a suite; None where there are none."""
-    folder = results / "gallery" / f"suite={suite.name}"
-    truth_path = folder / "truth.parquet"
-    if not truth_path.is_file():
+def stored_pictures(results: Path, suite: Suite, methods: Sequence[str]) -> Gallery | None:
+    """The stored reconstructions of a suite; None where there are none.
+
+    Raises:
+        ResultsError: a file cannot be read.
+    """
+    frames = read_gallery(results, suite.name)
+    truth, measured = frames.pop(TRUTH, None), frames.pop(MEASUREMENTS, None)
+    frames = {name: frame for name, frame in frames.items() if name in methods and len(frame)}
+    if truth is None or not frames:
         return None
-    truth = pd.read_parquet(truth_path).drop_duplicates("image").sort_values("image")
     images = [int(i) for i in truth["image"]]
-    frames = {
-        method: pd.read_parquet(path) for method in methods if (path := folder / f"method={method}.parquet").is_file()
-    }
-    if not frames:
-        return None
     levels = sorted({float(level) for frame in frames.values() for level in frame["level"]})
-    measured = folder / "measurements.parquet"
-    pictures = _pictures(pd.read_parquet(measured), levels, images) if measured.is_file() else None
-    recovered = {name: _pictures(frame, levels, images) for name, frame in frames.items()}
     return Gallery(
         levels,
         images,
         np.stack([_pixels(row) for row in truth.to_dict("records")]),
-        pictures[0] if pictures else None,
-        {name: found for name, found in recovered.items() if found is not None},
+        None if measured is None or not len(measured) else _pictures(measured, levels, images)[0],
+        {name: _pictures(frame, levels, images) for name, frame in frames.items()},
     )
 
 
-def _pictures(frame: pd.DataFrame, levels: list[float], images: list[int]) -> tuple[np.ndarray, np.ndarray] | None:
-    """Pictures [levels, images, c, h, w], grey where one is missing, and their errors [levels, images], NaN there."""
-    records = frame.to_dict("records")
-    if not records:
-        return None
-    shape = max(_pixels(record).shape for record in records)
+def _pictures(frame: pd.DataFrame, levels: list[float], images: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Pictures [levels, images, c, h, w], grey where one is missing, and their errors [levels, images], NaN there.
+
+    Pictures of measurements may be larger at one level than at another; smaller ones stand at the top left.
+    """
+    records = [r for r in frame.to_dict("records") if r["image"] in images and r["level"] in levels]
+    shape = np.max([_pixels(record).shape for record in records], axis=0)
     pixels = np.full((len(levels), len(images), *shape), 128, np.uint8)
     errors = np.full((len(levels), len(images)), np.nan)
     for record in records:
-        if record["image"] not in images or record["level"] not in levels:
-            continue
         place = levels.index(record["level"]), images.index(record["image"])
         picture = _pixels(record)
         pixels[place][:, : picture.shape[1], : picture.shape[2]] = picture
-        errors[place] = record.get("mse", math.nan)
+        errors[place] = record["mse"]
     return pixels, errors
 
 
@@ -553,7 +544,7 @@ def suite_json(data: SuiteData) -> dict[str, Any]:
         "levels": list(suite.levels),
         "axisTitle": axis_title(data),
         "families": [f for f in FAMILIES if any(row.family == f for row in data.rows)],
-        "metrics": METRICS,
+        "metrics": {name: {"label": AXES[name][0], "log": AXES[name][1]} for name in METRICS},
         "methods": [
             {
                 "name": row.method,
