@@ -409,7 +409,8 @@ def test_choosing_methods_changes_the_plot(open_page):
     after_drawing(page, lambda: page.get_by_label("csgm-dcgan", exact=True).check())
     assert drawn(page) == published + 1
     assert "methods=csgm-dcgan" in page.url
-    assert page.locator("#legend span").all_inner_texts() == ["csgm-dcgan"]
+    assert page.locator("#legend span:not(.published)").all_inner_texts() == ["csgm-dcgan"]
+    assert "glow, published" in page.locator("#legend").inner_text()
     after_drawing(page, lambda: page.get_by_role("button", name="all", exact=True).click())
     assert drawn(page) == published + len(SUITES["celeba-gaussian"])
     after_drawing(page, lambda: page.get_by_role("button", name="best of each family").click())

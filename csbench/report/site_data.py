@@ -31,6 +31,13 @@ METRICS = ("mse", "psnr", "ssim", "relative_l2")
 FAMILIES = ("sparse", "untrained", "learned", "generative", "ambient-trained", "baseline")
 DIGITS = 6  # significant, of numbers that plots are drawn from
 RATIO_DIGITS = 4
+SHAPES = (  # of markers, within the unit square around zero
+    "M0,-1A1,1,0,1,1,0,1A1,1,0,1,1,0,-1Z", "M-.9,-.9L.9,-.9L.9,.9L-.9,.9Z", "M0,-1.1L1,.8L-1,.8Z",
+    "M0,-1.2L1,0L0,1.2L-1,0Z", "M0,1.1L1,-.8L-1,-.8Z",
+    "M-.4,-1.1L.4,-1.1L.4,-.4L1.1,-.4L1.1,.4L.4,.4L.4,1.1L-.4,1.1L-.4,.4L-1.1,.4L-1.1,-.4L-.4,-.4Z",
+    "M-1,-.5L-.5,-1L0,-.5L.5,-1L1,-.5L.5,0L1,.5L.5,1L0,.5L-.5,1L-1,.5L-.5,0Z",
+    "M-1.1,0L.8,-1L.8,1Z", "M1.1,0L-.8,-1L-.8,1Z",
+)  # fmt: skip
 DARK_PAPER = 0.009  # relative luminance of the page in dark mode
 LEGIBLE = 4.5  # contrast of a line with it
 NEVER = 1e300  # what "never" is sorted as
@@ -422,13 +429,14 @@ def _split(text: str, sort: float) -> Cell:
 def columns(data: SuiteData) -> list[tuple[str, str]]:
     """Key and heading of each column of the leaderboard, after the rank and the method's name."""
     suite = data.suite
+    middle = suite.levels[data.middle]
     return [
         ("family", "family"),
         *([("learned", "learned from")] if data.learned_from else []),
         ("score", "score"),
         ("mean", "all m" if suite.axis == "m" else "all noise"),
         *((f"level-{i}", leaderboard.level_name(suite, level)) for i, level in enumerate(suite.levels)),
-        *([("saving", "saving")] if data.saving_levels else []),
+        *([("saving", f"saving at {leaderboard.level_name(suite, middle)}")] if data.saving_levels else []),
         ("seconds", "CPU s / image"),
         *([("evaluations", "G / image")] if any(r.standing.generator_evaluations for r in data.rows) else []),
         ("notes", "notes"),
@@ -617,16 +625,13 @@ def axis_title(data: SuiteData) -> str:
 def styles() -> list[dict[str, Any]]:
     """Colour on white, colour on black, dashes and marker by number, of which the first differ most."""
     dashes = ([], [6, 3], [7, 3, 2, 3], [6, 2, 1.5, 2, 1.5, 2], [4, 4], [], [6, 3], [7, 3, 2, 3], [1.5, 3])
-    x = "M-1,-.6L-.6,-1L0,-.4L.6,-1L1,-.6L.4,0L1,.6L.6,1L0,.4L-.6,1L-1,.6L-.4,0Z"
-    shapes = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross", x, "triangle-left",
-              "triangle-right")  # fmt: skip
     count = math.lcm(len(COLOURS), len(dashes))
     return [
         {
             "light": COLOURS[i % len(COLOURS)],
             "dark": on_dark(COLOURS[i % len(COLOURS)]),
             "dash": dashes[i % len(dashes)],
-            "shape": shapes[i % len(shapes)],
+            "shape": SHAPES[i % len(SHAPES)],
         }
         for i in range(count)
     ]

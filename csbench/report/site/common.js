@@ -12,7 +12,7 @@
   /** Change the state; null removes a key. The page's history does not grow. */
   function setState(changes) {
     const all = { ...state(), ...changes };
-    const pairs = Object.entries(all).filter(([, value]) => value !== null && value !== undefined);
+    const pairs = Object.entries(all).filter(([, value]) => value); // what is empty is an anchor, or nothing
     history.replaceState(null, "", "#" + new URLSearchParams(pairs));
   }
 
@@ -78,12 +78,19 @@
   function swatch(style) {
     const s = window.csbenchStyles[style % window.csbenchStyles.length];
     const line = make("line", { x1: 1, y1: 6, x2: 33, y2: 6, "stroke-width": 2, "stroke-dasharray": s.dash.join(" ") });
-    const dot = make("circle", { cx: 17, cy: 6, r: 3 });
+    const dot = make("path", { d: s.shape, transform: "translate(17 6) scale(3.6)" });
     const picture = make("svg", { class: "swatch", viewBox: "0 0 34 12", "aria-hidden": "true" }, line, dot);
     const paint = () => { line.setAttribute("stroke", colour(style)); dot.setAttribute("fill", colour(style)); };
     paint();
     dark.addEventListener("change", paint);
     return picture;
+  }
+
+  /** The same for a published curve: dotted and grey, with an open marker. */
+  function greySwatch(shape) {
+    const line = make("line", { x1: 1, y1: 6, x2: 33, y2: 6, "stroke-width": 1.3, "stroke-dasharray": "1.5 3" });
+    const dot = make("path", { d: shape, transform: "translate(17 6) scale(3.6)", fill: "var(--paper)", "stroke-width": 0.35 });
+    return make("svg", { class: "swatch", viewBox: "0 0 34 12", stroke: "var(--muted)", "aria-hidden": "true" }, line, dot);
   }
 
   /** Three significant digits, as a human writes them. */
@@ -93,5 +100,5 @@
     return text.includes("e") ? String(Number(text)) : text;
   }
 
-  window.csbench = { state, setState, bindSelect, colour, variable, plot, make, swatch, digits, root, height: () => (innerWidth < 640 ? 320 : 440) };
+  window.csbench = { state, setState, bindSelect, colour, variable, plot, make, swatch, greySwatch, digits, root, height: () => (innerWidth < 640 ? 320 : 440) };
 })();

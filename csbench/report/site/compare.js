@@ -58,7 +58,7 @@
   function show() {
     element("sentence").textContent = sentence();
     element("level-heading").textContent = element("at-name").textContent = suite.axis;
-    const cells = (r) => [make("td", { class: "n" }, String(r.level)), make("td", { class: "n" }, digits(r.value)), make("td", { class: "n" }, `[${digits(r.low)}, ${digits(r.high)}]`), make("td", {}, smaller(r))];
+    const cells = (r) => [make("td", { class: "n" }, String(r.level)), make("td", { class: "n" }, digits(r.value)), make("td", { class: "n" }, `[${digits(r.low)}, ${digits(r.high)}]`), make("td", { class: "rank" }, smaller(r))];
     element("ratios").tBodies[0].replaceChildren(...ratios().map((r) => make("tr", {}, ...cells(r))));
     drawPlot();
   }

@@ -1,6 +1,6 @@
 // A suite's page: curves, table, cost, pictures.
 (() => {
-  const { state, setState, bindSelect, colour, variable, plot, make, swatch, digits, root, height } = window.csbench;
+  const { state, setState, bindSelect, colour, variable, plot, make, swatch, greySwatch, digits, root, height } = window.csbench;
   const suite = window.csbenchSuite;
   const byName = new Map(suite.methods.map((method) => [method.name, method]));
   const restores = [];
@@ -55,8 +55,13 @@
   function showChoice() {
     const names = new Set(chosen());
     for (const box of element("checkboxes").querySelectorAll("input")) box.checked = names.has(box.value);
-    element("legend").replaceChildren(...suite.methods.filter((m) => names.has(m.name)).map((m) => make("span", {}, swatch(m.style), m.name)));
+    const shown = suite.methods.filter((m) => names.has(m.name)).map((m) => make("span", {}, swatch(m.style), m.name));
+    const grey = publishedCurves().map((p, i) => make("span", { class: "published" }, greySwatch(shapeOf(i)), `${p.label}, published`));
+    element("legend").replaceChildren(...shown, ...grey);
   }
+
+  const publishedCurves = () => suite.published.filter((p) => p.metric === element("metric").value);
+  const shapeOf = (i) => window.csbenchStyles[i % window.csbenchStyles.length].shape;
 
   // ---- curves
 
@@ -70,7 +75,7 @@
       m.curves[metric].flatMap((e, i) =>
         e && drawable(e[0]) ? [{ method: m.name, level: suite.levels[i], value: e[0], low: drawable(e[1]) ? e[1] : e[0], high: e[2], images: m.images[i], interval: `[${digits(e[1])}, ${digits(e[2])}]` }] : []));
     const floors = metric === "mse" ? shown.filter((m) => m.floor !== null).map((m) => ({ method: m.name, value: m.floor })) : [];
-    const published = suite.published.filter((p) => p.metric === metric).flatMap((p) => p.points.map(([level, value]) => ({ label: `${p.label}, published`, level, value })));
+    const published = publishedCurves().flatMap((p, i) => p.points.map(([level, value]) => ({ label: `${p.label}, published`, level, value, shape: i })));
     element("floor-note").hidden = !floors.length;
     const style = (m) => window.csbenchStyles[m.style % window.csbenchStyles.length];
     const coded = shown.length ? {
@@ -89,7 +94,16 @@
       layer: [
         { data: { values: points }, mark: { type: "area", opacity: 0.15, clip: true }, encoding: { x, y: { ...y, field: "low" }, y2: { field: "high" }, ...coded } },
         { data: { values: floors }, mark: { type: "rule", strokeDash: [5, 5], strokeWidth: 0.8 }, encoding: { y, ...coded } },
-        { data: { values: published }, mark: { type: "line", color: grey, strokeDash: [1.5, 3], strokeWidth: 1.3, clip: true, point: { color: grey, size: 18, filled: true } }, encoding: { x, y, detail: { field: "label" }, tooltip: [{ field: "label", title: "curve" }, { field: "level", title: suite.axis }, { field: "value", format: ".4g" }] } },
+        { data: { values: published }, mark: { type: "line", color: grey, strokeDash: [1.5, 3], strokeWidth: 1.3, clip: true }, encoding: { x, y, detail: { field: "label" } } },
+        {
+          data: { values: published },
+          mark: { type: "point", fill: variable("--paper"), stroke: grey, strokeWidth: 1, size: 34, opacity: 1, clip: true },
+          encoding: {
+            x, y,
+            shape: { field: "shape", type: "nominal", legend: null, scale: { domain: suite.published.map((_, i) => i), range: suite.published.map((_, i) => shapeOf(i)) } },
+            tooltip: [{ field: "label", title: "curve" }, { field: "level", title: suite.axis }, { field: "value", format: ".4g" }],
+          },
+        },
         { data: { values: points }, mark: { type: "line", strokeWidth: 2, clip: true }, encoding: { x, y, ...coded, ...(shown.length ? { strokeDash: byMethod("dash") } : {}) } },
         { data: { values: points }, mark: { type: "point", filled: true, size: 42, opacity: 1 }, encoding: { x, y, ...coded, ...(shown.length ? { shape: byMethod("shape") } : {}) } },
         {
@@ -111,7 +125,7 @@
 
   function bindCurves() {
     for (const option of element("metric").options) option.disabled = !suite.methods.some((m) => m.curves[option.value].some(Boolean));
-    restores.push(bindSelect("metric", "metric", () => { setState({ y: null }); showScale(); drawCurves(); }));
+    restores.push(bindSelect("metric", "metric", () => { setState({ y: null }); showScale(); showChoice(); drawCurves(); }));
     element("scale").addEventListener("change", () => { setState({ y: element("scale").value }); drawCurves(); });
   }
 
@@ -158,6 +172,7 @@
     const select = element("saving-at");
     if (!select) return;
     const column = headings.findIndex((th) => th.dataset.key === "saving");
+    headings[column].querySelector("button").textContent = `saving at ${select.selectedOptions[0].text}`;
     for (const row of rows) {
       const [text, interval, sort] = byName.get(row.dataset.method).savings[select.value];
       row.cells[column].dataset.sort = sort ?? "";
@@ -266,6 +281,6 @@
   restores.push(bindSelect("saving-at", "saving", showSavings));
   restores.push(bindSelect("cost-at", "cost", drawCost));
   for (const key of ["image", "at", "order"]) restores.push(bindSelect(`gallery-${key}`, `gallery-${key}`, showGallery));
-  addEventListener("hashchange", restore);
+  addEventListener("hashchange", () => { if (!/^#[^=]+$/.test(location.hash)) restore(); }); // an anchor is no state
   restore();
 })();
