@@ -20,6 +20,7 @@ import pytest
 from csbench import stats
 from csbench.embedded import embedded_images
 from csbench.errors import UsageError
+from csbench.registry import entries
 from csbench.report import gallery, leaderboard
 from csbench.report.pages import build, render, write
 from csbench.report.site_data import (
@@ -119,10 +120,10 @@ def test_cells_are_those_of_the_leaderboard(name, data, results):
     for row, shown in zip(table.rows, data[name].rows, strict=True):
         for i, level in enumerate(suite.levels):
             cell = shown.cells[f"level-{i}"]
-            assert f"{cell.text} {cell.interval}" == leaderboard._estimate(row.errors[level])
+            assert f"{cell.text} {cell.interval}" == leaderboard.error_text(row.errors[level])
             assert cell.best == (level in row.best)
             assert cell.sort == row.errors[level].value
-        assert f"{shown.cells['score'].text} {shown.cells['score'].interval}" == leaderboard._factor(row.score)
+        assert f"{shown.cells['score'].text} {shown.cells['score'].interval}" == leaderboard.factor_text(row.score)
         assert shown.cells["rank"].text == str(row.ranks[0])
         if row.ranks[1] != row.ranks[0]:
             assert shown.cells["rank"].interval == f"to {row.ranks[1]}"
@@ -135,7 +136,7 @@ def test_savings_are_those_of_the_standings(data):
     found = {m["name"]: m["savings"] for m in suite_json(celeba)["methods"]}
     for row in celeba.table.rows:
         for level, (text, interval, sort) in zip(celeba.suite.levels, found[row.method], strict=True):
-            expected = leaderboard._saving(row.savings[int(level)], celeba.suite, int(level))
+            expected = leaderboard.saving_text(row.savings[int(level)], celeba.suite, int(level))
             assert f"{text} {interval}".strip() == expected
             assert sort == min(row.savings[int(level)].value, 1e300)
 
@@ -175,7 +176,7 @@ def test_a_method_with_holes_has_no_numbers_where_it_has_holes(tmp_path):
 
 
 def test_facts_of_datasets_are_those_of_the_classes():
-    from csbench.registry import entries, get_dataset
+    from csbench.registry import get_dataset
 
     for name in entries("datasets"):
         dataset = get_dataset(name)
@@ -188,6 +189,7 @@ def test_docstrings_are_taken_apart():
         "One line\nthat goes on.\n\nAttributes:\n    alpha: the\n        penalty: x.\n    tol: gap.\n"
     )
     assert blocks[0].text == "One line that goes on."
+    assert len(blocks) == 2
     assert blocks[1].fields == (("alpha", "the penalty: x."), ("tol", "gap."))
 
 
@@ -207,6 +209,13 @@ def test_published_curves_have_their_source(site):
     found = json.loads(re.search(r"= (.*);", (site / "data" / "suite-celeba-gaussian.js").read_text())[1])
     glow = next(p for p in found["published"] if p["label"] == "glow" and p["metric"] == "psnr")
     assert glow["points"][0] == [20, 15.75]
+
+
+def test_methods_link_to_their_papers(site):
+    assert (
+        '<a href="https://arxiv.org/abs/1703.03208" rel="noreferrer">Bora et al. 2017</a>'
+        in (site / "method" / "csgm-vae-fast.html").read_text()
+    )
 
 
 def test_no_picture_of_a_restricted_dataset(site):
@@ -509,7 +518,7 @@ def test_table_shows_the_formatted_numbers(open_page, data):
         assert texts == [" ".join(f"{c.text} {c.signs} {c.interval}".split()) for c in cells], key
     page.get_by_label("saving at").select_option("0")
     savings = [" ".join(text.split()) for text in column(page, "saving")]
-    assert savings == [leaderboard._saving(row.standing.savings[20], celeba.suite, 20) for row in celeba.rows]
+    assert savings == [leaderboard.saving_text(row.standing.savings[20], celeba.suite, 20) for row in celeba.rows]
 
 
 def test_compare(open_page, results):

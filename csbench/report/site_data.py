@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from csbench import stats
+from csbench.papers import papers_of
 from csbench.report import leaderboard
 from csbench.report.curves import AXES, COLOURS, read_reference, representation_floors
 from csbench.report.gallery import MEASUREMENTS, TRUTH, read_gallery
@@ -221,7 +222,7 @@ def suite_data(name: str, results: Path, references: Path | None = None) -> Suit
     return SuiteData(
         table,
         results_digest(results, suite.name),
-        leaderboard._problem(suite),
+        leaderboard.problem_text(suite),
         n,
         restricted,
         rows,
@@ -378,14 +379,14 @@ def _is_oracle(method: str, params: Iterable[str]) -> bool:
 def _cells(row: Row, table: Standings) -> dict[str, Cell]:
     """Column to cell; the text is that of `leaderboard.md`."""
     own, suite = row.standing, table.suite
-    notes = leaderboard._notes(own)
+    notes = leaderboard.notes_text(own)
     cells = {
         "rank": _rank_cell(own),
         "family": Cell(own.family, FAMILIES.index(own.family)),
         "learned": Cell(own.learned_from or "-", own.learned_from),
-        "score": Cell("-", None) if own.score is None else _split(leaderboard._factor(own.score), own.score.value),
+        "score": Cell("-", None) if own.score is None else _split(leaderboard.factor_text(own.score), own.score.value),
         "mean": _error_cell(own.mean_error),
-        "seconds": Cell(leaderboard._seconds(own), _number(own.cpu_seconds_per_image)),
+        "seconds": Cell(leaderboard.seconds_text(own), _number(own.cpu_seconds_per_image)),
         "evaluations": Cell(f"{own.generator_evaluations:.0f}" if own.generator_evaluations else "-",
                             own.generator_evaluations),
         "notes": Cell(notes, notes or None),
@@ -408,7 +409,7 @@ def _error_cell(estimate: Estimate | None, best: bool = False, marks: Sequence[s
     signs, words = "".join(MARKS[mark] for mark in marks), ", ".join(marks)
     if estimate is None:
         return Cell("" if signs else "-", None, signs=signs, words=words)
-    cell = _split(leaderboard._estimate(estimate), estimate.value)
+    cell = _split(leaderboard.error_text(estimate), estimate.value)
     return replace(cell, best=best, signs=signs, words=words)
 
 
@@ -417,7 +418,7 @@ def saving_cell(row: Row, suite: Suite, level: float) -> Cell:
     found = row.standing.savings.get(int(level))
     if found is None:
         return Cell("-", None)
-    return _split(leaderboard._saving(found, suite, int(level)), min(found.value, NEVER))
+    return _split(leaderboard.saving_text(found, suite, int(level)), min(found.value, NEVER))
 
 
 def _split(text: str, sort: float) -> Cell:
@@ -712,22 +713,20 @@ def method_data(name: str, suites: Sequence[SuiteData], weights: Path) -> Method
         entry.module if entry else "",
         f"methods/{entry.path.name}" if entry and entry.module.startswith("csbench.methods.") else "",
         entry.class_name if entry else "",
-        _papers(name),
+        [(paper.short, paper.url) for paper in papers_of(entry)] if entry else [],
         shown,
         [(data.suite.name, run, facts) for data, _ in shown for run, facts in data.provenance[name].items()],
         [card for prior, scored in priors.items() if (card := _card(weights / f"{prior}.json", scored))],
     )
 
 
-def _papers(method: str) -> list[tuple[str, str]]:
-    return []
-
-
 def docstring_blocks(doc: str) -> list[Block]:
-    """Paragraphs, and the lists under `Attributes:`."""
+    """Paragraphs, and the lists under `Attributes:`; without the list of papers."""
     blocks = []
     for part in re.split(r"\n\s*\n", doc.strip()):
         head, _, rest = part.partition("\n")
+        if head.startswith("Papers:"):
+            continue  # their links stand in a list of their own
         if head.strip() == "Attributes:":
             items: list[list[str]] = []
             for line in rest.splitlines():
@@ -758,8 +757,8 @@ def _card(path: Path, scored: int) -> Card | None:
         facts.append(("steps", f"{card['steps']:,}"))
     quality = card.get("quality", {})
     words = {
-        "representation_mse": ("representation error x 1000", lambda v: leaderboard._thousandths(v)),
-        "validation_representation_mse": ("on validation images", lambda v: leaderboard._thousandths(v)),
+        "representation_mse": ("representation error x 1000", lambda v: leaderboard.thousandths(v)),
+        "validation_representation_mse": ("on validation images", lambda v: leaderboard.thousandths(v)),
         "inception_score": ("inception score", lambda v: f"{v:.2f}"),
         "frechet_distance": ("Frechet distance", lambda v: f"{v:.0f}"),
     }
