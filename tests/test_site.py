@@ -186,7 +186,8 @@ def test_facts_of_datasets_are_those_of_the_classes():
 
 def test_docstrings_are_taken_apart():
     blocks = docstring_blocks(
-        "One line\nthat goes on.\n\nAttributes:\n    alpha: the\n        penalty: x.\n    tol: gap.\n"
+        "One line\nthat goes on.\n\nAttributes:\n    alpha: the\n        penalty: x.\n    tol: gap.\n\n"
+        "Papers: arXiv:1703.03208"
     )
     assert blocks[0].text == "One line that goes on."
     assert len(blocks) == 2
