@@ -1,4 +1,4 @@
-"""`csbench leaderboard`, `plot`, `saving`, `compare`, `phase` and `gallery`."""
+"""`csbench leaderboard`, `site`, `plot`, `saving`, `compare`, `phase` and `gallery`."""
 
 from __future__ import annotations
 
@@ -39,6 +39,28 @@ def leaderboard(
         print("\n".join(diff))
         fail(CsbenchError(f"{output} is not what {results}/ gives; run `csbench leaderboard`"), 1)
     print(f"{output} is up to date")
+
+
+@app.command()
+def site(
+    suites: Annotated[list[str] | None, typer.Argument(help="Default: every published suite.")] = None,
+    results: Results = Path("results"),
+    references: Annotated[
+        Path, typer.Option(help="Folder of published curves, SUITE_published.csv.", metavar="DIR")
+    ] = Path("docs/reference"),
+    output: Annotated[Path, typer.Option("-o", "--output", help="A new folder, or one with an older site.")] = Path(
+        "site"
+    ),
+) -> None:
+    """Build web pages from the results, to be read from the disk or put on any web server.
+
+    Example: csbench site -o site && open site/index.html
+    """
+    from csbench.report.leaderboard import published_suites
+    from csbench.report.pages import build
+
+    files = build(output, results, suites or published_suites(), references)
+    print(f"wrote {len(files)} files; open {output / 'index.html'}")
 
 
 @app.command()

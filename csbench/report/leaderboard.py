@@ -72,7 +72,7 @@ def level_name(suite: Suite, level: float) -> str:
     return f"{'m' if suite.axis == 'm' else 'noise'} = {level:g}"
 
 
-def _problem(suite: Suite) -> str:
+def problem_text(suite: Suite) -> str:
     """What all problems of a suite have in common."""
     fixed = f"noise norm {suite.noise_norms[0]:g}" if suite.axis == "m" else f"m = {suite.m[0]}"
     draws = f"{suite.draws} draw{'s' if suite.draws > 1 else ''} of A per {'m' if suite.axis == 'm' else 'noise norm'}"
@@ -86,7 +86,7 @@ def _images(suite: Suite) -> str:
 
 
 def _caption(table: Standings, digest: str | None) -> str:
-    caption = f"{table.suite.title}. {_problem(table.suite)}"
+    caption = f"{table.suite.title}. {problem_text(table.suite)}"
     return f"{caption} Results {digest}." if digest else caption
 
 
@@ -107,10 +107,10 @@ def render_short(table: Standings, digest: str | None = None) -> str:
         [
             _ranks(row),
             _linked(row.method),
-            _factor(row.score) if row.score else "-",
+            factor_text(row.score) if row.score else "-",
             *(_cell(row, level) for level in shown),
             *([saving_text(row.savings[int(at)], suite, int(at)) if row.savings else "-"] if saves else []),
-            _seconds(row),
+            seconds_text(row),
             row.prior or "-",
             row.learned_from or "-",
         ]
@@ -144,13 +144,13 @@ def render_suite(table: Standings, digest: str | None = None) -> str:
             _ranks(row),
             row.method,
             *([row.learned_from or "-"] if with_priors else []),
-            _factor(row.score) if row.score else "-",
-            _estimate(row.mean_error) if row.mean_error else "-",
+            factor_text(row.score) if row.score else "-",
+            error_text(row.mean_error) if row.mean_error else "-",
             *(_cell(row, level) for level in suite.levels),
             *([_needed(row, table)] if table.reference_error is not None else []),
-            _seconds(row),
+            seconds_text(row),
             *([f"{row.generator_evaluations:.0f}" if row.generator_evaluations else "-"] if evaluations else []),
-            _notes(row),
+            notes_text(row),
         ]
         for row in table.rows
     ]
@@ -177,10 +177,10 @@ def terminal_table(table: Standings, width: int) -> Group:
         grid.add_column(header, justify="left" if header == "method" else "right", no_wrap=True)
     for row in table.rows:
         score = f"{row.score.value:.3g}" if row.score else "-"
-        cells = [_thousandths(row.errors[at].value) if at in row.errors else "-" for at in shown]
+        cells = [thousandths(row.errors[at].value) if at in row.errors else "-" for at in shown]
         cells = [f"[bold green]{cell}[/]" if at in row.best else cell for at, cell in zip(shown, cells, strict=True)]
-        grid.add_row(_short_rank(row), row.method, score, *cells, _seconds(row))
-    notes = [f"{row.method}: {_notes(row)}" for row in table.rows if _notes(row)]
+        grid.add_row(_short_rank(row), row.method, score, *cells, seconds_text(row))
+    notes = [f"{row.method}: {notes_text(row)}" for row in table.rows if notes_text(row)]
     if len(shown) < len(suite.levels):
         notes.append(
             f"shown are {len(shown)} of {len(suite.levels)} columns; a wider terminal, or the leaderboard file, has all"
@@ -218,10 +218,11 @@ def _cell(row: Standing, level: float) -> str:
     signs = "".join(MARKS[mark] for mark in row.marks.get(level, ()))
     if level not in row.errors:
         return signs or "-"
-    return _estimate(row.errors[level], bold=level in row.best) + (f" {signs}" if signs else "")
+    return error_text(row.errors[level], bold=level in row.best) + (f" {signs}" if signs else "")
 
 
-def _factor(factor: Estimate) -> str:
+def factor_text(factor: Estimate) -> str:
+    """A multiple with its interval."""
     return f"{factor.value:.3g} [{factor.low:.3g}, {factor.high:.3g}]"
 
 
@@ -237,15 +238,16 @@ def saving_text(factor: Estimate, suite: Suite, at: int) -> str:
     return value if low == high == value else f"{value} [{low}, {high}]"
 
 
-def _estimate(error: Estimate, bold: bool = False) -> str:
-    value = f"**{_thousandths(error.value)}**" if bold else _thousandths(error.value)
-    return f"{value} [{_thousandths(error.low)}, {_thousandths(error.high)}]"
+def error_text(error: Estimate, bold: bool = False) -> str:
+    """An error times 1000, with its interval."""
+    value = f"**{thousandths(error.value)}**" if bold else thousandths(error.value)
+    return f"{value} [{thousandths(error.low)}, {thousandths(error.high)}]"
 
 
 def _needed_header(table: Standings) -> list[str]:
     if table.reference_error is None:
         return []
-    return [f"m for {_thousandths(table.reference_error)} ({table.reference_method} at m = {table.suite.reference_m})"]
+    return [f"m for {thousandths(table.reference_error)} ({table.reference_method} at m = {table.suite.reference_m})"]
 
 
 def _needed(row: Standing, table: Standings) -> str:
@@ -262,16 +264,19 @@ def _needed(row: Standing, table: Standings) -> str:
     return f"{show(e.value)} [{show(e.low)}, {show(e.high)}]"
 
 
-def _thousandths(error: float) -> str:
+def thousandths(error: float) -> str:
+    """An error times 1000."""
     scaled = 1000 * error
     return f"{scaled:.1f}" if scaled >= 10 else f"{scaled:.2f}" if scaled >= 0.1 else f"{scaled:.1g}"
 
 
-def _seconds(row: Standing) -> str:
+def seconds_text(row: Standing) -> str:
+    """CPU seconds per image."""
     return "-" if math.isnan(row.cpu_seconds_per_image) else f"{row.cpu_seconds_per_image:.2g}"
 
 
-def _notes(row: Standing) -> str:
+def notes_text(row: Standing) -> str:
+    """What is to be said of a method as a whole: failures, holes, what did not converge."""
     if row.not_applicable:
         return "not applicable"
     notes = [f"{count} images {status}" for status, count in row.failed.items()]
