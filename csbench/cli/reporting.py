@@ -105,7 +105,7 @@ def saving(
     suite: SuiteName,
     method: Annotated[str | None, typer.Option(help="The method that saves; default: a table of all.")] = None,
     against: Annotated[str, typer.Option(help="The method to compare with.")] = "lasso-dct",
-    at: Annotated[int, typer.Option(help="The m whose error is matched.")] = 75,
+    at: Annotated[int | None, typer.Option(help="With --method: the m whose error is matched; default: 75.")] = None,
     results: Results = Path("results"),
 ) -> None:
     """Say how many times fewer measurements a method needs than another, at equal error.
@@ -123,10 +123,12 @@ def saving(
     from csbench.suites import load_suite
 
     definition = load_suite(suite)
+    if (method or at is not None) and (at := at or 75) not in definition.m:
+        raise UsageError(f"--at is one of m = {', '.join(map(str, definition.m))}, not {at}")
     frame = load_results(definition.name, results)
     if not len(frame):
         raise UsageError(f"no results of {definition.name} in {results}/; run `csbench run {suite}`")
-    if method is None:
+    if method is None or at is None:
         rows = [row for row in standings(frame, definition).rows if row.savings]
         if not rows:
             raise UsageError(f"{suite} is over the noise, or has no complete Lasso, so nothing can be saved there")
@@ -134,8 +136,6 @@ def saving(
         headers = ["saving over the best Lasso", *(f"m = {m}" for m in definition.m)]
         print(tabulate(body, headers, tablefmt="github", disable_numparse=True))
         return
-    if at not in definition.m:
-        raise UsageError(f"--at is one of m = {', '.join(map(str, definition.m))}, not {at}")
     for name in (method, against):
         if name not in set(frame["method"]):
             raise UsageError(f"no results of {name!r} on {suite} in {results}/; run `csbench run {suite}`")

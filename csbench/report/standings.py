@@ -39,7 +39,7 @@ MARKS = {  # what is said of a cell of a table, and the sign for it
     "skipped": "–",
     "not applicable": "·",
     "failed": "✗",
-    "timed out": "⧖",
+    "timed out": "⊘",
     "not converged": "≈",
     "stale": "†",
 }
