@@ -88,7 +88,10 @@ def _walked(roots: Iterable[Path]) -> Iterator[str]:
 def _seen(files: Iterable[str | Path]) -> str:
     digest = hashlib.sha256()
     for path in sorted(map(str, files)):
-        facts = os.stat(path)
+        try:
+            facts = os.stat(path)
+        except FileNotFoundError:  # such as the journal's, which another run has closed
+            continue
         digest.update(f"{path}\0{facts.st_size}\0".encode())
         if path.endswith(BY_CONTENT):
             with open(path, "rb") as file:
