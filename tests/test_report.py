@@ -10,7 +10,7 @@ import pytest
 
 from csbench import load_results, load_suite
 from csbench.errors import ResultsError, UsageError
-from csbench.report.curves import plot, read_reference
+from csbench.report.curves import COLOURS, plot, read_reference
 from csbench.report.leaderboard import published_suites, render, render_short, render_suite
 from csbench.report.standings import metric_curves, ratios, saving, standings
 from csbench.suites import Suite
@@ -363,6 +363,17 @@ def test_curves_are_drawn(tmp_path, suffix):
     if suffix == ".svg":
         text = first.decode()
         assert all(label in text for label in ("good", "lasso", "csgm-vae, published", "number of measurements"))
+
+
+def test_methods_of_one_picture_have_colours_of_their_own(tmp_path):
+    """In a suite that has more methods than there are colours."""
+    suite = load_suite("mnist-noise")
+    table = standings(load_results(suite.name, ROOT / "results"), suite)
+    shown = [row.method for row in table.rows if len(row.errors) > 1][::2][: len(COLOURS)]
+    assert len(table.rows) > len(COLOURS) >= len(shown) > 10
+    plot(table, tmp_path / "curves.svg", shown)
+    text = (tmp_path / "curves.svg").read_text()
+    assert all(f"stroke: {colour.lower()}" in text for colour in COLOURS[: len(shown)])
 
 
 def test_bad_plots_are_refused(tmp_path):

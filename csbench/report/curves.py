@@ -124,14 +124,14 @@ def plot(
     import matplotlib as mpl
     from matplotlib.figure import Figure  # not pyplot, which takes a quarter of a second to import
 
-    looks = {name: i for i, name in enumerate(sorted(available))}  # a method looks the same in every selection
+    drawn = methods or sorted(available)
     label, log = AXES[metric]
     with mpl.rc_context(style.settings()):
         figure = Figure(figsize=(style.width, 0.61 * style.width + (0 if style.title else 0.5)), layout="constrained")
         axes = figure.subplots()
         ends: list[tuple[float, str, Any]] = []
-        for name in methods or sorted(available):
-            errors, i = available[name], looks[name]
+        for i, name in enumerate(drawn):  # colours go by the selection: all of a suite's methods would share them
+            errors = available[name]
             levels = np.array(list(errors))
             colour = COLOURS[i % len(COLOURS)]
             values, lows, highs = np.array([(e.value, e.low, e.high) for e in errors.values()]).T
