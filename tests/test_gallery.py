@@ -27,6 +27,13 @@ def test_pictures_are_kept_and_not_made_again(csbench, tmp_path):
     assert (recovered["mse"] > 0).all()
     again = csbench(*call)
     assert "0 pictures made" in again.stdout
+    fewer = csbench("gallery", "mnist-inpainting", "--methods", "zeros", "--m", "100", "--images", "2")
+    assert "1 pictures made" in fewer.stdout
+    found = read_gallery(tmp_path / "results", "mnist-inpainting")
+    assert len(found[TRUTH]) == 3, "other methods have three images"
+    assert (found[MEASUREMENTS]["level"] == 100).sum() == 3
+    assert (found["zeros"]["level"] == 100).sum() == 2
+    assert "1 pictures made" in csbench(*call).stdout
     more = csbench(*call[:-3], "100,200", *call[-2:])
     assert "2 pictures made" in more.stdout
     assert sorted(set(read_gallery(tmp_path / "results", "mnist-inpainting")["zeros"]["level"])) == [100, 200, 300]

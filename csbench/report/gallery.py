@@ -111,7 +111,7 @@ def draw(path: Path, pictures: Mapping[str, pd.DataFrame], axis: str, style: Sty
         at = {name: pictures[name].loc[pictures[name]["level"] == level] for name in methods}
         rows += [(f"{name}\n{what} = {level:g}", shown) for name, shown in at.items() if len(shown)]
     batch = len(truth)
-    label = 1.1 if style.title else 1.0
+    label = 1.25 if style.title else 1.0
     side = (style.width - label) / batch if not style.title else 0.75
     with mpl.rc_context(style.settings(style.font_size - 2)):
         figure = Figure(figsize=(label + side * batch, (side + 0.11) * len(rows)), layout="constrained")
