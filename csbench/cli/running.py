@@ -1,4 +1,4 @@
-"""`csbench run`, `status` and `tune`."""
+"""`csbench run`, `status`, `count` and `tune`."""
 
 from __future__ import annotations
 
@@ -115,6 +115,51 @@ def status(
         )
     if check and (count := open_cells(table)):
         raise CsbenchError(f"{count} cells of {suite} are not fresh; run `csbench run {suite}`")
+
+
+@app.command()
+def count(
+    suite: SuiteName,
+    methods: Methods = None,
+    m: Annotated[str | None, typer.Option("--m", help="Only these, of the suite's.", metavar="M,...")] = None,
+    images: Annotated[int, typer.Option(min=1, help="From the start of the test split.")] = 5,
+    results: Results = Path("results"),
+) -> None:
+    """Count how often methods apply A or A^T: once for the operator, and for each image.
+
+    On the suite's first draw. The leaderboard shows it; what was counted with the same code is not counted again.
+
+    Example: csbench count mnist-gaussian --methods tv,csgm-vae
+    """
+    import torch
+
+    from csbench.evaluations import read, store
+    from csbench.progress import progress_bar
+    from csbench.runner.counting import count_cells, missing
+    from csbench.runner.plan import make_cells
+    from csbench.suites import load_suite
+
+    torch.set_num_threads(1)
+    definition = load_suite(suite).narrowed(m=integers("--m", m), methods=names(methods), draws=1)
+    cells = make_cells(definition)
+    todo = missing(cells, images, read(results, definition.name))
+    counted = 0
+    with progress_bar("{task.fields[note]}") as progress:
+        task = progress.add_task("counting", total=len(todo), note="")
+        for cell, found in zip(todo, count_cells(todo, images), strict=True):
+            progress.update(task, advance=1, note=f"{cell.method_name} {cell.where}")
+            if len(found):
+                store(results, definition.name, found)
+                counted += 1
+    known = {(row.method, row.m, row.noise_norm): row for row in read(results, definition.name).itertuples()}
+    rows = []
+    for cell in sorted(cells, key=lambda cell: cell.method_name):
+        row = known.get((cell.method_name, cell.problem.m, cell.problem.noise_norm))
+        if row is not None:
+            shown = ["takes the matrix", ""] if row.takes_matrix else [f"{row.once:g}", f"{row.per_image:g}"]
+            rows.append([cell.method_name, f"{getattr(row, definition.axis):g}", *shown])
+    print_table(f"{definition.name}: A and A^T", ["method", definition.axis, "once", "per image"], rows)
+    print(f"{counted} of {len(cells)} levels counted, {len(cells) - len(todo)} were known, the rest does not apply")
 
 
 @app.command()
