@@ -35,6 +35,9 @@ class Evaluations:
     per_image: float
 
 
+Place = tuple[str, int, float, str]  # method, m, noise norm, fingerprint of the method
+
+
 def evaluations_path(results: Path, suite: str) -> Path:
     """Where the counts of a suite are kept."""
     return results / "evaluations" / f"{suite}.csv"
@@ -52,11 +55,23 @@ def read(results: Path, suite: str) -> pd.DataFrame:
     if not path.is_file():
         return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in TYPES.items()})
     try:
-        return pd.read_csv(path, float_precision="round_trip")[list(TYPES)].astype(TYPES)
+        return pd.DataFrame(pd.read_csv(path)[list(TYPES)]).astype(TYPES)
     except (ValueError, KeyError) as error:
         raise ResultsError(
             f"{path}: not a file of counts ({error}); delete it, `csbench count` makes it anew"
         ) from None
+
+
+def counts(results: Path, suite: str) -> dict[Place, Evaluations]:
+    """What was counted, by method, m, noise norm and the code that it was counted for.
+
+    Raises:
+        ResultsError: the file cannot be read or has other columns.
+    """
+    rows = read(results, suite)
+    places = zip(*(rows[name].tolist() for name in (*PLACE, "fingerprint")), strict=True)
+    values = zip(*(rows[name].tolist() for name in ("takes_matrix", "once", "per_image")), strict=True)
+    return {place: Evaluations(*value) for place, value in zip(places, values, strict=True)}
 
 
 def store(results: Path, suite: str, rows: pd.DataFrame) -> None:

@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from csbench import stats
+from csbench import evaluations, stats
 from csbench.embedded import embedded_images
 from csbench.errors import UsageError
 from csbench.registry import entries
@@ -58,7 +58,8 @@ def results(tmp_path_factory) -> Path:
         for method in methods:
             results_file(folder, suite, method).symlink_to(results_file(ROOT / "results", suite, method))
         store_pictures(folder, suite, methods[:3])
-    (folder / "representation").symlink_to(ROOT / "results" / "representation")
+    for kind in ("representation", "evaluations"):
+        (folder / kind).symlink_to(ROOT / "results" / kind)
     original = results_file(ROOT / "results", "mnist-noise", "mean")
     table = read_file(original)
     renamed = table.set_column(table.schema.get_field_index("method"), "method", pa.array([EVIL] * len(table)))
@@ -96,6 +97,7 @@ def test_curves_are_those_of_the_results_files(name, data, results):
     suite = load_suite(name)
     frame = load_results(name, results)
     found = json.loads(to_json(suite_json(data[name])))
+    applications = evaluations.read(results, name)
     table = standings(frame, suite)
     assert [m["name"] for m in found["methods"]] == [row.method for row in table.rows]
     weights = stats.resampling_weights(suite.images)
@@ -111,12 +113,14 @@ def test_curves_are_those_of_the_results_files(name, data, results):
         assert shown["images"] == [suite.images_at(at) for at in suite.levels]
         cost = (own["cell_cpu_seconds"] / own["batch_size"]).groupby(own[suite.axis]).mean()
         np.testing.assert_allclose(shown["seconds"], cost, rtol=1e-5)
+        counted = applications[applications["method"] == row.method].set_index(suite.axis)["per_image"]
+        np.testing.assert_allclose(np.array(shown["applications"], float), counted.reindex(suite.levels), rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", SUITES)
 def test_cells_are_those_of_the_leaderboard(name, data, results):
     suite = load_suite(name)
-    table = standings(load_results(name, results), suite)
+    table = standings(load_results(name, results), suite, evaluations.counts(results, name))
     for row, shown in zip(table.rows, data[name].rows, strict=True):
         for i, level in enumerate(suite.levels):
             cell = shown.cells[f"level-{i}"]
@@ -127,6 +131,8 @@ def test_cells_are_those_of_the_leaderboard(name, data, results):
         assert shown.cells["rank"].text == str(row.ranks[0])
         if row.ranks[1] != row.ranks[0]:
             assert shown.cells["rank"].interval == f"to {row.ranks[1]}"
+        cell = shown.cells["applications"]
+        assert f"{cell.text} {cell.interval}".strip() == " ".join(leaderboard.operator_text(row, suite))
     keys = [key for key, _ in columns(data[name])]
     assert ("saving" in keys) == (suite.axis == "m")
 
@@ -492,6 +498,7 @@ def test_filters(open_page, data):
 def test_a_link_restores_the_view(open_page):
     page = open_page(
         "suite/mnist-noise.html#methods=tv,mfa&metric=ssim&y=log&family=learned&sort=level-2:descending&cost=1"
+        "&cost-by=applications"
         "&gallery-at=1&gallery-image=2"
     )
     drawn(page)
@@ -502,6 +509,7 @@ def test_a_link_restores_the_view(open_page):
     assert page.locator("#metric").input_value() == "ssim"
     assert page.locator("#scale").input_value() == "log"
     assert page.locator("#cost-at").input_value() == "1"
+    assert page.locator("#cost-by").input_value() == "applications"
     assert page.locator('th[data-key="level-2"]').get_attribute("aria-sort") == "descending"
     assert methods(page) == [EVIL, "mfa"]
     assert page.locator("#gallery-images img").first.get_attribute("alt").endswith("truth")

@@ -133,7 +133,7 @@ def count(
     """
     import torch
 
-    from csbench.evaluations import read, store
+    from csbench.evaluations import counts, read, store
     from csbench.progress import progress_bar
     from csbench.runner.counting import count_cells, missing
     from csbench.runner.plan import make_cells
@@ -151,13 +151,14 @@ def count(
             if len(found):
                 store(results, definition.name, found)
                 counted += 1
-    known = {(row.method, row.m, row.noise_norm): row for row in read(results, definition.name).itertuples()}
+    known = counts(results, definition.name)
     rows = []
     for cell in sorted(cells, key=lambda cell: cell.method_name):
-        row = known.get((cell.method_name, cell.problem.m, cell.problem.noise_norm))
-        if row is not None:
-            shown = ["takes the matrix", ""] if row.takes_matrix else [f"{row.once:g}", f"{row.per_image:g}"]
-            rows.append([cell.method_name, f"{getattr(row, definition.axis):g}", *shown])
+        problem = cell.problem
+        found = known.get((cell.method_name, problem.m, problem.noise_norm, cell.id.fingerprint))
+        if found is not None:
+            shown = ["takes the matrix", ""] if found.takes_matrix else [f"{found.once:g}", f"{found.per_image:g}"]
+            rows.append([cell.method_name, f"{getattr(problem, definition.axis):g}", *shown])
     print_table(f"{definition.name}: A and A^T", ["method", definition.axis, "once", "per image"], rows)
     print(f"{counted} of {len(cells)} levels counted, {len(cells) - len(todo)} were known, the rest does not apply")
 

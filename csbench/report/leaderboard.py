@@ -9,6 +9,7 @@ from rich.console import Group
 from rich.table import Table
 from tabulate import tabulate
 
+from csbench.evaluations import counts
 from csbench.papers import papers_of
 from csbench.registry import entries
 from csbench.report.standings import MARKS, Estimate, Standing, Standings, standings
@@ -36,6 +37,9 @@ are 95% intervals, from a bootstrap over images. Bold marks the best of a column
 from it (the 95% interval of the paired difference holds zero). The **saving** at m is how many times as many
 measurements the best Lasso needs for the error that the method has at m. Methods link to their papers.
 
+**A / image** is how often a method applies A or its adjoint for each image and, in brackets, once for A; "matrix" where
+it takes the matrix of A instead. **G / image** is how often it evaluates its generator.
+
 Marks: {marks}.
 """
 
@@ -57,7 +61,8 @@ def render(results: Path, suites: list[str]) -> str:
         suite = load_suite(name)
         frame = load_results(suite.name, results)
         if len(frame):
-            tables[name] = standings(frame, suite), results_digest(results, suite.name)
+            table = standings(frame, suite, counts(results, suite.name))
+            tables[name] = table, results_digest(results, suite.name)
         else:
             missing.append(f"## {suite.name}\n\nNot run yet: `csbench run {name}`.\n")
     parts = [HEADER.format(marks=", ".join(f"{sign} {mark}" for mark, sign in MARKS.items()))]
@@ -127,6 +132,7 @@ def render_suite(table: Standings, digest: str | None = None) -> str:
     suite = table.suite
     with_priors = any(row.learned_from for row in table.rows)
     evaluations = any(row.generator_evaluations for row in table.rows)
+    counted = any(row.operator_evaluations for row in table.rows)
     headers = [
         "rank",
         "method",
@@ -136,6 +142,7 @@ def render_suite(table: Standings, digest: str | None = None) -> str:
         *(level_name(suite, level) for level in suite.levels),
         *_needed_header(table),
         "CPU s / image",
+        *(["A / image (+ once)"] if counted else []),
         *(["G / image"] if evaluations else []),
         "notes",
     ]
@@ -149,6 +156,7 @@ def render_suite(table: Standings, digest: str | None = None) -> str:
             *(_cell(row, level) for level in suite.levels),
             *([_needed(row, table)] if table.reference_error is not None else []),
             seconds_text(row),
+            *([" ".join(operator_text(row, suite))] if counted else []),
             *([f"{row.generator_evaluations:.0f}" if row.generator_evaluations else "-"] if evaluations else []),
             notes_text(row),
         ]
@@ -224,6 +232,25 @@ def _cell(row: Standing, level: float) -> str:
 def factor_text(factor: Estimate) -> str:
     """A multiple with its interval."""
     return f"{factor.value:.3g} [{factor.low:.3g}, {factor.high:.3g}]"
+
+
+def operator_text(row: Standing, suite: Suite) -> tuple[str, ...]:
+    """How often a method applies A or A^T to an image and, in brackets, once besides; least to most over the levels.
+
+    "matrix" where it takes that instead, "-" where not all levels were counted.
+    """
+    found = [row.operator_evaluations[level] for level in suite.levels if level in row.operator_evaluations]
+    if len(found) < len(suite.levels):
+        return ("-",)
+    if any(one.takes_matrix for one in found):
+        return ("matrix",)
+    once = _span([one.once for one in found])
+    return (_span([one.per_image for one in found]), *([f"(+ {once})"] if once != "0" else []))
+
+
+def _span(values: list[float]) -> str:
+    least, most = (f"{round(value):d}" for value in (min(values), max(values)))
+    return least if least == most else f"{least} to {most}"
 
 
 def saving_times(times: float, suite: Suite, at: int, above: str = ">", below: str = "<=") -> str:

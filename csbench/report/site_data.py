@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from csbench import stats
+from csbench.evaluations import counts
 from csbench.papers import papers_of
 from csbench.report import leaderboard
 from csbench.report.curves import AXES, COLOURS, read_reference, representation_floors
@@ -72,6 +73,7 @@ class Row:
         params: hyper-parameters, as JSON, to the levels that they were used at.
         images: at each level, the images that were scored.
         seconds: CPU seconds per image at each level, NaN where there are none.
+        applications: of A or A^T to each image, at each level, NaN where they were not counted or the matrix is taken.
         floor: representation error of the prior.
     """
 
@@ -82,6 +84,7 @@ class Row:
     curves: dict[str, list[Estimate | None]]
     images: list[int]
     seconds: list[float]
+    applications: list[float]
     floor: float | None
     params: dict[str, list[float]]
     cells: dict[str, Cell] = field(default_factory=dict)
@@ -175,6 +178,11 @@ class SuiteData:
         return ", ".join(f"{sign} {mark}" for mark, sign in MARKS.items() if mark in used)
 
     @property
+    def counted(self) -> bool:
+        """Whether it is known how often some method applies A."""
+        return any(row.standing.operator_evaluations for row in self.rows)
+
+    @property
     def saving_levels(self) -> list[int]:
         """Positions of the levels that savings are known at."""
         return list(range(len(self.suite.levels))) if any(row.standing.savings for row in self.rows) else []
@@ -194,7 +202,7 @@ def suite_data(name: str, results: Path, references: Path | None = None) -> Suit
     frame = load_results(suite.name, results)
     if not len(frame):
         return None
-    table = standings(frame, suite)
+    table = standings(frame, suite, counts(results, suite.name))
     n, restricted = dataset_facts(suite.dataset)
     names = [row.method for row in table.rows]
     by_image, seconds = _by_image(frame, suite)
@@ -206,6 +214,7 @@ def suite_data(name: str, results: Path, references: Path | None = None) -> Suit
     for standing in table.rows:
         method = standing.method
         own = curves[method] | {"mse": [standing.errors.get(level) for level in suite.levels]}
+        counted = [standing.operator_evaluations.get(level) for level in suite.levels]
         scored = [0 if e is None else suite.images_at(at) for e, at in zip(own["mse"], suite.levels, strict=True)]
         row = Row(
             standing,
@@ -215,6 +224,7 @@ def suite_data(name: str, results: Path, references: Path | None = None) -> Suit
             own,
             scored,
             seconds[method],
+            [math.nan if one is None else one.per_image for one in counted],
             floors.get(method),
             params[method],
         )
@@ -387,6 +397,7 @@ def _cells(row: Row, table: Standings) -> dict[str, Cell]:
         "score": Cell("-", None) if own.score is None else _split(leaderboard.factor_text(own.score), own.score.value),
         "mean": _error_cell(own.mean_error),
         "seconds": Cell(leaderboard.seconds_text(own), _number(own.cpu_seconds_per_image)),
+        "applications": _operator_cell(own, suite),
         "evaluations": Cell(f"{own.generator_evaluations:.0f}" if own.generator_evaluations else "-",
                             own.generator_evaluations),
         "notes": Cell(notes, notes or None),
@@ -396,6 +407,12 @@ def _cells(row: Row, table: Standings) -> dict[str, Cell]:
     for i, level in enumerate(suite.levels):
         cells[f"level-{i}"] = _error_cell(own.errors.get(level), level in own.best, own.marks.get(level, ()))
     return cells
+
+
+def _operator_cell(own: Standing, suite: Suite) -> Cell:
+    text, *once = leaderboard.operator_text(own, suite)
+    most = max((one.per_image for one in own.operator_evaluations.values()), default=None)
+    return Cell(text, most if text not in ("-", "matrix") else None, " ".join(once))
 
 
 def _rank_cell(own: Standing) -> Cell:
@@ -439,6 +456,7 @@ def columns(data: SuiteData) -> list[tuple[str, str]]:
         *((f"level-{i}", leaderboard.level_name(suite, level)) for i, level in enumerate(suite.levels)),
         *([("saving", f"saving at {leaderboard.level_name(suite, middle)}")] if data.saving_levels else []),
         ("seconds", "CPU s / image"),
+        *([("applications", "A / image (+ once)")] if data.counted else []),
         *([("evaluations", "G / image")] if any(r.standing.generator_evaluations for r in data.rows) else []),
         ("notes", "notes"),
     ]
@@ -563,6 +581,7 @@ def suite_json(data: SuiteData) -> dict[str, Any]:
                 "curves": row.curves,
                 "images": row.images,
                 "seconds": row.seconds,
+                "applications": row.applications,
                 "floor": row.floor,
                 "savings": [_saving_json(row, suite, suite.levels[i]) for i in data.saving_levels],
             }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ import pandas as pd
 
 from csbench import stats
 from csbench.errors import ResultsError, UsageError
+from csbench.evaluations import Evaluations, Place
 from csbench.registry import entries
 from csbench.suites import Suite
 
@@ -74,6 +76,8 @@ class Standing:
         prior: name of the weights; None where there are none.
         needed: measurements to reach `Standings.reference_error`; infinite where it never does.
         generator_evaluations: per image; None where the method counts none.
+        operator_evaluations: level to how often the method applies A or A^T there, where that was counted for the code
+            that the rows are of.
         missing: cells that have not been run.
         failed: images by status other than ok, without those that do not apply.
         not_converged: images that are flagged.
@@ -93,6 +97,7 @@ class Standing:
     needed: Estimate | None
     cpu_seconds_per_image: float
     generator_evaluations: float | None
+    operator_evaluations: dict[float, Evaluations]
     missing: int
     failed: dict[str, int]
     not_applicable: bool
@@ -150,8 +155,11 @@ def errors_by_image(frame: pd.DataFrame, suite: Suite, method: str, metric: str 
     return np.stack(columns, axis=1) if len(table) else np.full((suite.images, len(suite.levels)), np.nan)
 
 
-def standings(frame: pd.DataFrame, suite: Suite) -> Standings:
+def standings(frame: pd.DataFrame, suite: Suite, counts: Mapping[Place, Evaluations] | None = None) -> Standings:
     """The standings of a suite from its rows (as `load_results` gives them).
+
+    Args:
+        counts: of the applications of A and A^T, as `csbench.evaluations.counts` gives them.
 
     Raises:
         ResultsError: two methods were given different measurements of an image, so they cannot be compared.
@@ -231,6 +239,7 @@ def standings(frame: pd.DataFrame, suite: Suite) -> Standings:
                 needed=needed(name) if name in complete else None,
                 cpu_seconds_per_image=_cpu_seconds(ok),
                 generator_evaluations=_mean_of(ok, "diag_generator_evaluations"),
+                operator_evaluations=_counted(own, suite, counts or {}),
                 missing=len(suite.levels) * suite.draws - len(set(zip(own[suite.axis], own["draw"], strict=True))),
                 failed={s: n for s, n in sorted(counts.items()) if s not in ("ok", "not_applicable")},
                 not_applicable=set(counts) == {"not_applicable"},
@@ -351,6 +360,15 @@ def _marks(own: pd.DataFrame, suite: Suite) -> dict[float, tuple[str, ...]]:
 def _mean_of(rows: pd.DataFrame, column: str) -> float | None:
     values = rows[column].to_numpy(dtype=float) if column in rows else np.empty(0)
     return None if np.isnan(values).all() else float(np.nanmean(values))
+
+
+def _counted(rows: pd.DataFrame, suite: Suite, counts: Mapping[Place, Evaluations]) -> dict[float, Evaluations]:
+    places = rows[["method", "m", "noise_norm", "fingerprint"]].drop_duplicates()
+    found = {}
+    for method, m, noise_norm, fingerprint in places.itertuples(index=False, name=None):
+        if one := counts.get((str(method), int(m), float(noise_norm), str(fingerprint))):
+            found[float(m if suite.axis == "m" else noise_norm)] = one
+    return found
 
 
 def _revisions(rows: pd.DataFrame) -> int:

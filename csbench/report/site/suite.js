@@ -183,12 +183,18 @@
 
   // ---- cost
 
+  const COSTS = {
+    seconds: { title: "CPU seconds per image", short: "CPU s / image", format: ".3g" },
+    applications: { title: "applications of A and its adjoint per image", short: "A / image", format: ".4g" },
+  };
+
   function costSpec() {
     const at = Number(element("cost-at").value);
+    const by = element("cost-by")?.value ?? "seconds";
     const points = suite.methods
-      .filter((m) => m.curves.mse[at] && m.curves.mse[at][0] > 0 && m.seconds[at] > 0)
-      .map((m) => ({ method: m.name, family: m.family, style: m.style, seconds: m.seconds[at], error: m.curves.mse[at][0], interval: `[${digits(m.curves.mse[at][1])}, ${digits(m.curves.mse[at][2])}]` }))
-      .sort((a, b) => a.seconds - b.seconds || a.error - b.error);
+      .filter((m) => m.curves.mse[at] && m.curves.mse[at][0] > 0 && m[by][at] > 0)
+      .map((m) => ({ method: m.name, family: m.family, style: m.style, cost: m[by][at], error: m.curves.mse[at][0], interval: `[${digits(m.curves.mse[at][1])}, ${digits(m.curves.mse[at][2])}]` }))
+      .sort((a, b) => a.cost - b.cost || a.error - b.error);
     let least = Infinity;
     for (const point of points) {
       point.front = point.error < least;
@@ -197,7 +203,7 @@
     const front = points.filter((p) => p.front);
     const coded = { field: "method", type: "nominal", legend: null, scale: { domain: points.map((p) => p.method), range: points.map((p) => colour(p.style)) } };
     const style = (p) => window.csbenchStyles[p.style % window.csbenchStyles.length];
-    const x = { field: "seconds", type: "quantitative", title: "CPU seconds per image", scale: { type: "log", nice: false, padding: 30 }, axis: { format: "~g", grid: true, tickCount: 8 } };
+    const x = { field: "cost", type: "quantitative", title: COSTS[by].title, scale: { type: "log", nice: false, padding: 30 }, axis: { format: "~g", grid: true, tickCount: 8 } };
     const y = { field: "error", type: "quantitative", title: suite.metrics.mse.label, scale: { type: "log", nice: false, padding: 24 }, axis: { format: "~g", tickCount: 8 } };
     // below the front there are no points, so that is where the names go, and that of the last ends at its point
     const last = front.slice(-1);
@@ -216,7 +222,7 @@
             x, y, color: coded,
             opacity: { condition: { test: "datum.front", value: 1 }, value: 0.55 },
             shape: { field: "method", type: "nominal", legend: null, scale: { domain: points.map((p) => p.method), range: points.map((p) => style(p).shape) } },
-            tooltip: [{ field: "method" }, { field: "family" }, { field: "seconds", title: "CPU s / image", format: ".3g" }, { field: "error", title: "mse", format: ".4g" }, { field: "interval", title: "95% interval" }],
+            tooltip: [{ field: "method" }, { field: "family" }, { field: "cost", title: COSTS[by].short, format: COSTS[by].format }, { field: "error", title: "mse", format: ".4g" }, { field: "interval", title: "95% interval" }],
           },
         },
         names(front.slice(0, -1), { align: "left", dx: 5, dy: 14 }),
@@ -279,7 +285,7 @@
   bindSort();
   for (const key of ["family", "oracle", "learned"]) restores.push(bindSelect(`filter-${key}`, key, filterTable));
   restores.push(bindSelect("saving-at", "saving", showSavings));
-  restores.push(bindSelect("cost-at", "cost", drawCost));
+  restores.push(bindSelect("cost-at", "cost", drawCost), bindSelect("cost-by", "cost-by", drawCost));
   for (const key of ["image", "at", "order"]) restores.push(bindSelect(`gallery-${key}`, `gallery-${key}`, showGallery));
   addEventListener("hashchange", () => { if (!/^#[^=]+$/.test(location.hash)) restore(); }); // an anchor is no state
   restore();
