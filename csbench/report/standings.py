@@ -220,7 +220,7 @@ def standings(frame: pd.DataFrame, suite: Suite, counts: Mapping[Place, Evaluati
             if not np.isnan(means[name][i])
         }
         ok = own.loc[own["status"] == "ok"]
-        counts = own["status"].value_counts().to_dict()
+        statuses = own["status"].value_counts().to_dict()
         params = json.loads(own["params"].iloc[-1])
         learned_from = _learned_from(params, suite.dataset)
         rows.append(
@@ -241,8 +241,8 @@ def standings(frame: pd.DataFrame, suite: Suite, counts: Mapping[Place, Evaluati
                 generator_evaluations=_mean_of(ok, "diag_generator_evaluations"),
                 operator_evaluations=_counted(own, suite, counts or {}),
                 missing=len(suite.levels) * suite.draws - len(set(zip(own[suite.axis], own["draw"], strict=True))),
-                failed={s: n for s, n in sorted(counts.items()) if s not in ("ok", "not_applicable")},
-                not_applicable=set(counts) == {"not_applicable"},
+                failed={s: n for s, n in sorted(statuses.items()) if s not in ("ok", "not_applicable")},
+                not_applicable=set(statuses) == {"not_applicable"},
                 not_converged=int((ok["diag_converged"].to_numpy() == 0).sum()) if "diag_converged" in ok else 0,
                 images=len(own),
                 revisions=_revisions(own),
