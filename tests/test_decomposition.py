@@ -14,10 +14,11 @@ from csbench.measurement import Measurement
 from csbench.method import Recovery
 from csbench.operators import Gaussian
 from csbench.priors.generator import Generator, load_prior
+from csbench.priors.project import nearest
 from csbench.registry import get_dataset, get_method
 from csbench.report import decomposition as report
 from csbench.runner import decomposition
-from csbench.runner.decomposition import decompose, nearest, penalty, searching
+from csbench.runner.decomposition import decompose, penalty, searching
 from csbench.seeding import stream
 from csbench.store import decomposition_path
 from csbench.suites import load_suite

@@ -9,8 +9,8 @@ from csbench import get_dataset, load_prior
 from csbench.errors import UsageError
 from csbench.pictures import tile
 from csbench.priors import checkpoint, classifier, project, quality
-from csbench.priors.csgm import LatentSearch
 from csbench.priors.generator import ConvGenerator
+from csbench.priors.quasi_newton import FastSearch
 from csbench.runner import floors
 
 NO_GENERATORS = ("pca", "mfa", "mean", "class")
@@ -70,9 +70,8 @@ def test_generators_make_images(name):
     assert x.std() > 0.1 or name.startswith("ignore")
 
 
-def test_projection_finds_what_is_in_the_range(monkeypatch):
+def test_projection_finds_what_is_in_the_range():
     """Images that the generator made have no representation error; test images have some."""
-    monkeypatch.setattr(project, "SEARCH", LatentSearch(0.0, 3, 300, 0.05))
     inside = project.representation_errors("vae-mnist", get_dataset("generated"), 4)
     outside = project.representation_errors("vae-mnist", get_dataset("mnist"), 4)
     assert inside["mse"].median() < 1e-4
@@ -83,13 +82,13 @@ def test_projection_finds_what_is_in_the_range(monkeypatch):
 
 
 def test_project_command_keeps_what_it_has(csbench, tmp_path, monkeypatch):
-    monkeypatch.setattr(project, "SEARCH", LatentSearch(0.0, 1, 5, 0.05))
+    monkeypatch.setattr(project, "SEARCH", FastSearch(0.0, 10, 1, 5, 1, rough=0))
     first = floors.update(tmp_path, "vae-mnist", get_dataset("mnist"), 3)
     stamp = next(tmp_path.rglob("*.parquet")).stat().st_mtime_ns
     assert floors.update(tmp_path, "vae-mnist", get_dataset("mnist"), 2) > 0
     assert next(tmp_path.rglob("*.parquet")).stat().st_mtime_ns == stamp
     assert first == pytest.approx(floors.update(tmp_path, "vae-mnist", get_dataset("mnist"), 3))
-    monkeypatch.setattr(project, "SEARCH", LatentSearch(0.0, 1, 50, 0.05))
+    monkeypatch.setattr(project, "SEARCH", FastSearch(0.0, 10, 1, 5, 10, rough=0))
     assert floors.update(tmp_path, "vae-mnist", get_dataset("mnist"), 3) < first, "a longer search is another one"
     refused = csbench("project", "mnist-gaussian", "--methods", "lasso-dct", "--results", tmp_path)
     assert refused.returncode == 2
@@ -133,7 +132,7 @@ def test_a_card_without_json_is_named(tmp_path, monkeypatch):
 def test_assess_puts_its_figures_on_the_card(tmp_path, monkeypatch):
     """An untrained generator: its images are judged all the same, and what the card said before stays."""
     monkeypatch.setenv("CSBENCH_WEIGHTS", str(tmp_path))
-    monkeypatch.setattr(project, "SEARCH", LatentSearch(0.0, 1, 5, 0.05))
+    monkeypatch.setattr(project, "SEARCH", FastSearch(0.0, 10, 1, 5, 1, rough=0))
     monkeypatch.setattr(quality, "SAMPLES", 500)
     monkeypatch.setattr(quality, "IMAGES", 2)
     generator = ConvGenerator(4, 7, [8, 4, 1])

@@ -3,8 +3,8 @@
     min over z of ||x - G(z)||^2 / n
 
 is what recovery in the range of G cannot get below, however many measurements there are (Bora et al. 2017, section
-5.3). It is found by the same search as recovery, with the image itself in place of measurements, so it is an upper
-bound of the minimum.
+5.3). It is found by the search of `csbench.priors.quasi_newton`, with the image itself in place of measurements, more
+starts and more steps, so it is an upper bound of the minimum.
 """
 
 from __future__ import annotations
@@ -16,27 +16,28 @@ from torch import Tensor
 from csbench.dataset import Dataset, Split
 from csbench.errors import UsageError
 from csbench.operators import Identity
-from csbench.priors.csgm import LatentSearch, search_latent
+from csbench.priors.csgm import LatentFit
 from csbench.priors.generator import Generator, load_prior
+from csbench.priors.quasi_newton import FastSearch, search_latent_fast
 from csbench.seeding import stream
 
-SEARCH = LatentSearch(lmbd=0.0, restarts=4, steps=500, learning_rate=0.05, start="zero")
-IMAGES_AT_ONCE = 32  # memory
+SEARCH = FastSearch(lmbd=0.0, restarts=10, rung=60, rungs=20, flat=1e-6, rough=0)
 
 
-def distances(generator: Generator, x: Tensor, rng: torch.Generator) -> Tensor:
-    """min over z of ||x - G(z)||^2 / n for every row of x, shape [images].
+def nearest(generator: Generator, x: Tensor, rng: torch.Generator) -> LatentFit:
+    """The least ||x - G(z)||^2 that is found for every row of x.
 
     Args:
         generator: on the CPU, its weights frozen.
         x: images, shape [images, n].
-        rng: draws the starts but the first, z = 0.
+        rng: draws the starts.
     """
-    errors = []
-    for part in x.split(IMAGES_AT_ONCE):
-        fit = search_latent(generator, Identity(generator.n), part, SEARCH, rng)
-        errors.append((fit.x - part).square().mean(1))
-    return torch.cat(errors)
+    return search_latent_fast(generator, Identity(generator.n), x, SEARCH, rng)
+
+
+def distances(generator: Generator, x: Tensor, rng: torch.Generator) -> Tensor:
+    """min over z of ||x - G(z)||^2 / n for every row of x, shape [images]; arguments are those of `nearest`."""
+    return (nearest(generator, x, rng).x - x).square().mean(1)
 
 
 def representation_errors(name: str, dataset: Dataset, images: int, split: Split = "test") -> pd.DataFrame:
@@ -46,8 +47,8 @@ def representation_errors(name: str, dataset: Dataset, images: int, split: Split
         name: of a trained generator.
 
     Returns:
-        columns prior, dataset, split, image (its id), mse (per pixel, images in [0, 1]), restarts, steps, and sha256 of
-        the weights.
+        columns prior, dataset, split, image (its id), mse (per pixel, images in [0, 1]), restarts, steps (the most
+        that are made), and sha256 of the weights.
 
     Raises:
         UsageError: the prior is of another image size, or the split has fewer images.
@@ -67,7 +68,7 @@ def representation_errors(name: str, dataset: Dataset, images: int, split: Split
             "image": chosen.ids[:images],
             "mse": errors.numpy(),
             "restarts": SEARCH.restarts,
-            "steps": SEARCH.steps,
+            "steps": SEARCH.rung * SEARCH.rungs,
             "sha256": prior.card["sha256"],
         }
     )

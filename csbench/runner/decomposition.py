@@ -8,9 +8,9 @@ where, with L(z) = ||A G(z) - y||^2 + lmbd ||z||^2 and e(z) = ||x - G(z)||^2 / n
     measurement    = e(z_opt) - representation,    z_opt = argmin over z of L(z),
     optimisation   = e(z_hat) - e(z_opt).
 
-Neither minimum is known where the problem is not convex, so all three are estimates. The first comes from two searches
-and is an upper bound. z_opt has the least L of what is found from `RESTARTS` starts by BFGS, as many by Adam, one start
-that knows the image (the z of the first minimum), and of the method's own answer. The optimisation error may be
+Neither minimum is known where the problem is not convex, so all three are estimates. The first is that of `csbench
+project`, an upper bound. z_opt has the least L of what is found from `RESTARTS` starts by BFGS, as many by Adam, one
+start that knows the image (the z of the first minimum), and of the method's own answer. The optimisation error may be
 negative: what has a greater L can be nearer to the image. The gap L(z_hat) - L(z_opt) cannot. The measurement error is
 negative only where the search for the first minimum missed what the search for z_opt found.
 """
@@ -34,7 +34,7 @@ from csbench.files import write_atomically
 from csbench.measurement import Measurement
 from csbench.method import Method, Recovery
 from csbench.methods.csgm import _CSGM, _InRange
-from csbench.operators import Identity, LinearOperator
+from csbench.operators import LinearOperator
 from csbench.priors import project
 from csbench.priors.csgm import LatentFit, LatentSearch, search_latent
 from csbench.priors.generator import Generator, load_prior
@@ -65,19 +65,6 @@ class Parts:
     measurement: Tensor
     optimisation: Tensor
     objective_gap: Tensor
-
-
-def nearest(generator: Generator, x: Tensor, rng: torch.Generator) -> LatentFit:
-    """The least ||x - G(z)||^2 that is found for every row of x: by the search of `csbench project`, and by BFGS.
-
-    Args:
-        x: images, shape [images, n].
-        rng: draws the starts.
-    """
-    whole = Identity(generator.n)
-    adam = search_latent(generator, whole, x, project.SEARCH, rng)
-    bfgs = search_latent_fast(generator, whole, x, FastSearch(0.0, restarts=RESTARTS, flat=FLAT), rng)
-    return _best([adam, bfgs])
 
 
 def least(
@@ -130,7 +117,7 @@ def decompose(
     Args:
         lmbd: of the method's objective.
         x: the images, shape [images, n].
-        near: what `nearest` found for them.
+        near: what `csbench.priors.project.nearest` found for them.
         answer: the method's, with a diagnostic `objective`.
         rng: draws the starts of the search for z_opt.
 
@@ -277,7 +264,7 @@ def _rows(cell: Cell, images: int) -> pd.DataFrame:
 def _nearest_test_images(prior: str, dataset: str, images: int) -> LatentFit:
     """They are the same at every m."""
     x = get_dataset(dataset).images("test")[:images].signals()
-    return nearest(load_prior(prior).generator, x, stream("project", prior))
+    return project.nearest(load_prior(prior).generator, x, stream("project", prior))
 
 
 def penalty(method: Method, given: Measurement) -> float:

@@ -22,7 +22,8 @@ def update(results: Path, name: str, dataset: Dataset, images: int) -> float:
     path = floor_path(results, name, dataset.name)
     if path.is_file():
         stored = pd.read_parquet(path)
-        wanted = (checkpoint.card(name)["sha256"], project.SEARCH.restarts, project.SEARCH.steps)
+        search = project.SEARCH
+        wanted = (checkpoint.card(name)["sha256"], search.restarts, search.rung * search.rungs)
         made_by = set(stored[["sha256", "restarts", "steps"]].itertuples(index=False, name=None))
         if len(stored) >= images and made_by == {wanted}:
             return float(stored["mse"].to_numpy()[:images].mean())
