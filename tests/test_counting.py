@@ -145,9 +145,10 @@ def test_counts_of_other_code_are_not_shown(tmp_path):
             place = {"method": "tv", "m": m, "noise_norm": 0.1, "images": 5, "fingerprint": made_by}
             store(tmp_path, "toy", pd.DataFrame([place | asdict(Evaluations(False, once, own))]))
         table = standings(rows, suite, counts(tmp_path, "toy"))
-        return " ".join(operator_text(table.rows[0], suite))
+        return " ".join(operator_text(table.rows[0], suite)).strip()
 
-    assert shown("now", "then") == "-", "one of the two levels is not known"
+    assert shown("then", "then") == "-"
+    assert shown("now", "then") == "3 (+ 20; 1 of 2 levels)"
     assert shown("now", "now") == "3 to 5 (+ 20 to 200)"
     assert "A / image" in render_suite(standings(rows, suite, counts(tmp_path, "toy")))
     assert "A / image" not in render_suite(standings(rows, suite))

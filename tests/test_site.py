@@ -23,17 +23,10 @@ from csbench.errors import UsageError
 from csbench.registry import entries
 from csbench.report import gallery, leaderboard
 from csbench.report.pages import build, render, write
-from csbench.report.site_data import (
-    columns,
-    compare_json,
-    dataset_facts,
-    docstring_blocks,
-    on_dark,
-    page_name,
-    suite_data,
-    suite_json,
-    to_json,
-)
+from csbench.report.site_data import columns, dataset_facts, page_name, suite_data
+from csbench.report.site_json import compare_json, suite_json, to_json
+from csbench.report.site_methods import docstring_blocks
+from csbench.report.site_styles import on_dark
 from csbench.report.standings import ratios, standings
 from csbench.store import load_results, read_file, read_provenance, results_file, write_file
 from csbench.suites import load_suite
@@ -132,7 +125,7 @@ def test_cells_are_those_of_the_leaderboard(name, data, results):
         if row.ranks[1] != row.ranks[0]:
             assert shown.cells["rank"].interval == f"to {row.ranks[1]}"
         cell = shown.cells["applications"]
-        assert f"{cell.text} {cell.interval}".strip() == " ".join(leaderboard.operator_text(row, suite))
+        assert (cell.text, cell.interval) == leaderboard.operator_text(row, suite)
     keys = [key for key, _ in columns(data[name])]
     assert ("saving" in keys) == (suite.axis == "m")
 

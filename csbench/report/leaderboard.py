@@ -156,7 +156,7 @@ def render_suite(table: Standings, digest: str | None = None) -> str:
             *(_cell(row, level) for level in suite.levels),
             *([_needed(row, table)] if table.reference_error is not None else []),
             seconds_text(row),
-            *([" ".join(operator_text(row, suite))] if counted else []),
+            *([" ".join(operator_text(row, suite)).strip()] if counted else []),
             *([f"{row.generator_evaluations:.0f}" if row.generator_evaluations else "-"] if evaluations else []),
             notes_text(row),
         ]
@@ -234,18 +234,20 @@ def factor_text(factor: Estimate) -> str:
     return f"{factor.value:.3g} [{factor.low:.3g}, {factor.high:.3g}]"
 
 
-def operator_text(row: Standing, suite: Suite) -> tuple[str, ...]:
+def operator_text(row: Standing, suite: Suite) -> tuple[str, str]:
     """How often a method applies A or A^T to an image and, in brackets, once besides; least to most over the levels.
 
-    "matrix" where it takes that instead, "-" where not all levels were counted.
+    "matrix" where it takes that instead, "-" where nothing was counted; the second text may be empty.
     """
     found = [row.operator_evaluations[level] for level in suite.levels if level in row.operator_evaluations]
-    if len(found) < len(suite.levels):
-        return ("-",)
+    if not found:
+        return "-", ""
     if any(one.takes_matrix for one in found):
-        return ("matrix",)
+        return "matrix", ""
     once = _span([one.once for one in found])
-    return (_span([one.per_image for one in found]), *([f"(+ {once})"] if once != "0" else []))
+    notes = [f"+ {once}"] if once != "0" else []
+    notes += [f"{len(found)} of {len(suite.levels)} levels"] if len(found) < len(suite.levels) else []
+    return _span([one.per_image for one in found]), f"({'; '.join(notes)})" if notes else ""
 
 
 def _span(values: list[float]) -> str:

@@ -15,21 +15,11 @@ from csbench.errors import UsageError
 from csbench.files import write_atomically
 from csbench.report import leaderboard
 from csbench.report.curves import AXES
-from csbench.report.site_data import (
-    FAMILIES,
-    METRICS,
-    Row,
-    SuiteData,
-    columns,
-    compare_json,
-    method_data,
-    method_json,
-    page_name,
-    styles,
-    suite_data,
-    suite_json,
-    to_json,
-)
+from csbench.report.site_cells import FAMILIES
+from csbench.report.site_data import METRICS, Row, SuiteData, columns, page_name, suite_data
+from csbench.report.site_json import compare_json, suite_json, to_json
+from csbench.report.site_methods import method_data, method_json
+from csbench.report.site_styles import styles
 
 TEMPLATES = Path(__file__).parent / "site"
 WEIGHTS = Path(__file__).parents[1] / "methods" / "weights"

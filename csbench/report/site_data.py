@@ -10,7 +10,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
@@ -21,44 +21,15 @@ import pandas as pd
 
 from csbench import stats
 from csbench.evaluations import counts
-from csbench.papers import papers_of
 from csbench.report import leaderboard
-from csbench.report.curves import AXES, COLOURS, read_reference, representation_floors
+from csbench.report.curves import read_reference, representation_floors
 from csbench.report.gallery import MEASUREMENTS, TRUTH, read_gallery
+from csbench.report.site_cells import FAMILIES, Cell, cells_of
 from csbench.report.standings import MARKS, Estimate, Standing, Standings, standings
 from csbench.store import load_results, read_provenance, results_digest, results_file
 from csbench.suites import Suite, load_suite
 
 METRICS = ("mse", "psnr", "ssim", "relative_l2")
-FAMILIES = ("sparse", "untrained", "learned", "generative", "ambient-trained", "baseline")
-DIGITS = 6  # significant, of numbers that plots are drawn from
-RATIO_DIGITS = 4
-SHAPES = (  # of markers, within the unit square around zero
-    "M0,-1A1,1,0,1,1,0,1A1,1,0,1,1,0,-1Z", "M-.9,-.9L.9,-.9L.9,.9L-.9,.9Z", "M0,-1.1L1,.8L-1,.8Z",
-    "M0,-1.2L1,0L0,1.2L-1,0Z", "M0,1.1L1,-.8L-1,-.8Z",
-    "M-.4,-1.1L.4,-1.1L.4,-.4L1.1,-.4L1.1,.4L.4,.4L.4,1.1L-.4,1.1L-.4,.4L-1.1,.4L-1.1,-.4L-.4,-.4Z",
-    "M-1,-.5L-.5,-1L0,-.5L.5,-1L1,-.5L.5,0L1,.5L.5,1L0,.5L-.5,1L-1,.5L-.5,0Z",
-    "M-1.1,0L.8,-1L.8,1Z", "M1.1,0L-.8,-1L-.8,1Z",
-)  # fmt: skip
-DARK_PAPER = 0.009  # relative luminance of the page in dark mode
-LEGIBLE = 4.5  # contrast of a line with it
-NEVER = 1e300  # what "never" is sorted as
-
-
-@dataclass(frozen=True)
-class Cell:
-    """What stands in a table: the text, its interval below it, and what the column is sorted by.
-
-    Attributes:
-        signs, words: what is to be said of it, as in `standings.MARKS`.
-    """
-
-    text: str
-    sort: float | str | None
-    interval: str = ""
-    best: bool = False
-    signs: str = ""
-    words: str = ""
 
 
 @dataclass(frozen=True)
@@ -87,7 +58,7 @@ class Row:
     applications: list[float]
     floor: float | None
     params: dict[str, list[float]]
-    cells: dict[str, Cell] = field(default_factory=dict)
+    cells: dict[str, Cell]
 
     @property
     def method(self) -> str:
@@ -216,19 +187,21 @@ def suite_data(name: str, results: Path, references: Path | None = None) -> Suit
         own = curves[method] | {"mse": [standing.errors.get(level) for level in suite.levels]}
         counted = [standing.operator_evaluations.get(level) for level in suite.levels]
         scored = [0 if e is None else suite.images_at(at) for e, at in zip(own["mse"], suite.levels, strict=True)]
-        row = Row(
-            standing,
-            page_name(method),
-            numbers[method],
-            _is_oracle(method, params[method]),
-            own,
-            scored,
-            seconds[method],
-            [math.nan if one is None else one.per_image for one in counted],
-            floors.get(method),
-            params[method],
+        rows.append(
+            Row(
+                standing,
+                page_name(method),
+                numbers[method],
+                _is_oracle(method, params[method]),
+                own,
+                scored,
+                seconds[method],
+                [math.nan if one is None else one.per_image for one in counted],
+                floors.get(method),
+                params[method],
+                cells_of(standing, table),
+            )
         )
-        rows.append(replace(row, cells=_cells(row, table)))
     return SuiteData(
         table,
         results_digest(results, suite.name),
@@ -343,7 +316,7 @@ def _curves(
             low, high = (ends.reshape(metrics, levels) for ends in stats.interval(resampled))
         curves[name] = {
             metric: [
-                Estimate(float(mean[i, j]), float(low[i, j]), float(high[i, j])) if _finite(mean[i, j]) else None
+                Estimate(float(mean[i, j]), float(low[i, j]), float(high[i, j])) if math.isfinite(mean[i, j]) else None
                 for j in range(levels)
             ]
             for i, metric in enumerate(METRICS)
@@ -381,67 +354,6 @@ def _is_oracle(method: str, params: Iterable[str]) -> bool:
     """A greedy method whose sparsity k is given, or one that says so in its name; the k of a subspace is no secret."""
     fields = [json.loads(text) for text in params]
     return "oracle" in method or any(f.get("k") is not None and not f.get("prior") for f in fields)
-
-
-# Text of tables
-
-
-def _cells(row: Row, table: Standings) -> dict[str, Cell]:
-    """Column to cell; the text is that of `leaderboard.md`."""
-    own, suite = row.standing, table.suite
-    notes = leaderboard.notes_text(own)
-    cells = {
-        "rank": _rank_cell(own),
-        "family": Cell(own.family, FAMILIES.index(own.family)),
-        "learned": Cell(own.learned_from or "-", own.learned_from),
-        "score": Cell("-", None) if own.score is None else _split(leaderboard.factor_text(own.score), own.score.value),
-        "mean": _error_cell(own.mean_error),
-        "seconds": Cell(leaderboard.seconds_text(own), _number(own.cpu_seconds_per_image)),
-        "applications": _operator_cell(own, suite),
-        "evaluations": Cell(f"{own.generator_evaluations:.0f}" if own.generator_evaluations else "-",
-                            own.generator_evaluations),
-        "notes": Cell(notes, notes or None),
-    }  # fmt: skip
-    if any(other.savings for other in table.rows):
-        cells["saving"] = saving_cell(row, suite, suite.levels[(len(suite.levels) - 1) // 2])
-    for i, level in enumerate(suite.levels):
-        cells[f"level-{i}"] = _error_cell(own.errors.get(level), level in own.best, own.marks.get(level, ()))
-    return cells
-
-
-def _operator_cell(own: Standing, suite: Suite) -> Cell:
-    text, *once = leaderboard.operator_text(own, suite)
-    most = max((one.per_image for one in own.operator_evaluations.values()), default=None)
-    return Cell(text, most if text not in ("-", "matrix") else None, " ".join(once))
-
-
-def _rank_cell(own: Standing) -> Cell:
-    if own.ranks is None:
-        return Cell("-", None)
-    first, last = own.ranks
-    return Cell(str(first), first + last / 1e6, "" if first == last else f"to {last}")
-
-
-def _error_cell(estimate: Estimate | None, best: bool = False, marks: Sequence[str] = ()) -> Cell:
-    signs, words = "".join(MARKS[mark] for mark in marks), ", ".join(marks)
-    if estimate is None:
-        return Cell("" if signs else "-", None, signs=signs, words=words)
-    cell = _split(leaderboard.error_text(estimate), estimate.value)
-    return replace(cell, best=best, signs=signs, words=words)
-
-
-def saving_cell(row: Row, suite: Suite, level: float) -> Cell:
-    """How many times as many measurements the best Lasso needs for the same error."""
-    found = row.standing.savings.get(int(level))
-    if found is None:
-        return Cell("-", None)
-    return _split(leaderboard.saving_text(found, suite, int(level)), min(found.value, NEVER))
-
-
-def _split(text: str, sort: float) -> Cell:
-    """`0.62 [0.58, 0.66]` as value and interval."""
-    value, bracket, rest = text.partition(" [")
-    return Cell(value, sort, f"[{rest}" if bracket else "")
 
 
 def columns(data: SuiteData) -> list[tuple[str, str]]:
@@ -527,287 +439,3 @@ def _pictures(frame: pd.DataFrame, levels: list[float], images: list[int]) -> tu
 def _pixels(record: dict[str, Any]) -> np.ndarray:
     shape = (record["channels"], record["height"], record["width"])
     return np.frombuffer(record["pixels"], np.uint8).reshape(shape)
-
-
-# JSON
-
-
-def to_json(value: Any) -> str:
-    """JSON that may stand in a script: no `</script>` in it ends one; numbers that are not finite are null."""
-    text = json.dumps(_plain(value), separators=(",", ":"), allow_nan=False, ensure_ascii=True)
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Estimate):
-        return [_number(v) for v in (value.value, value.low, value.high)]
-    if isinstance(value, float | np.floating):
-        return _number(float(value))
-    if isinstance(value, dict):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
-    return value
-
-
-def _number(value: float, digits: int = DIGITS) -> float | int | None:
-    if not _finite(value):
-        return None
-    rounded = float(f"{value:.{digits}g}")
-    return int(rounded) if rounded.is_integer() and abs(rounded) < 1e15 else rounded
-
-
-def _finite(value: float) -> bool:
-    return math.isfinite(value)
-
-
-def suite_json(data: SuiteData) -> dict[str, Any]:
-    """What the scripts of a suite's page need."""
-    suite = data.suite
-    return {
-        "name": suite.name,
-        "title": suite.title,
-        "axis": "m" if suite.axis == "m" else "noise",
-        "levels": list(suite.levels),
-        "axisTitle": axis_title(data),
-        "families": [f for f in FAMILIES if any(row.family == f for row in data.rows)],
-        "metrics": {name: {"label": AXES[name][0], "log": AXES[name][1]} for name in METRICS},
-        "methods": [
-            {
-                "name": row.method,
-                "page": row.page,
-                "style": row.style,
-                "family": row.family,
-                "curves": row.curves,
-                "images": row.images,
-                "seconds": row.seconds,
-                "applications": row.applications,
-                "floor": row.floor,
-                "savings": [_saving_json(row, suite, suite.levels[i]) for i in data.saving_levels],
-            }
-            for row in data.rows
-        ],
-        "published": [p.__dict__ for p in data.published],
-        "gallery": _gallery_json(data),
-    }
-
-
-def _saving_json(row: Row, suite: Suite, level: float) -> list[Any]:
-    cell = saving_cell(row, suite, level)
-    return [cell.text, cell.interval, cell.sort]
-
-
-def _gallery_json(data: SuiteData) -> dict[str, Any] | None:
-    found = data.gallery
-    if found is None:
-        return None
-    return {
-        "levels": found.levels,
-        "images": found.images,
-        "size": list(found.truth.shape[:1:-1]),
-        "measured": None if found.measurements is None else list(found.measurements.shape[:2:-1]),
-        "methods": [
-            {"name": row.method, "page": row.page, "errors": found.methods[row.method][1].tolist()}
-            for row in data.rows
-            if row.method in found.methods
-        ],
-    }
-
-
-def compare_json(data: SuiteData) -> dict[str, Any]:
-    """Ratios of all pairs: for each first and second method a flat list of value, low, high for each level."""
-    suite = data.suite
-    flat = data.ratios.reshape(len(data.rows), len(data.rows), -1)
-    ratios = [
-        [None if i == j else [_number(v, RATIO_DIGITS) for v in flat[i, j]] for j in range(len(data.rows))]
-        for i in range(len(data.rows))
-    ]
-    return {
-        "name": suite.name,
-        "axis": "m" if suite.axis == "m" else "noise",
-        "axisTitle": axis_title(data),
-        "levels": list(suite.levels),
-        "methods": data.ratio_names,
-        "pages": [row.page for row in data.rows],
-        "reference": data.table.reference_method,
-        "ratios": ratios,
-    }
-
-
-def axis_title(data: SuiteData) -> str:
-    """The title of the horizontal axis."""
-    n = f"n = {data.n}" if data.n else ""
-    if data.suite.axis == "m":
-        return f"number of measurements m{f' ({n})' if n else ''}"
-    return f"noise norm (m = {data.suite.m[0]}{f', {n}' if n else ''})"
-
-
-def styles() -> list[dict[str, Any]]:
-    """Colour on white, colour on black, dashes and marker by number, of which the first differ most."""
-    dashes = ([], [6, 3], [7, 3, 2, 3], [6, 2, 1.5, 2, 1.5, 2], [4, 4], [], [6, 3], [7, 3, 2, 3], [1.5, 3])
-    count = math.lcm(len(COLOURS), len(dashes))
-    return [
-        {
-            "light": COLOURS[i % len(COLOURS)],
-            "dark": on_dark(COLOURS[i % len(COLOURS)]),
-            "dash": dashes[i % len(dashes)],
-            "shape": SHAPES[i % len(SHAPES)],
-        }
-        for i in range(count)
-    ]
-
-
-def on_dark(colour: str) -> str:
-    """A colour, mixed with as much white as makes it legible on a dark page."""
-    rgb = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
-    for share in np.linspace(0, 1, 41):
-        mixed = rgb + share * (1 - rgb)
-        linear = np.where(mixed <= 0.04045, mixed / 12.92, ((mixed + 0.055) / 1.055) ** 2.4)
-        if (linear @ [0.2126, 0.7152, 0.0722] + 0.05) / (DARK_PAPER + 0.05) >= LEGIBLE:
-            break
-    return "#" + "".join(f"{round(255 * v):02x}" for v in mixed)  # type: ignore[possibly-undefined]
-
-
-# Methods
-
-
-@dataclass(frozen=True)
-class Block:
-    """A piece of a docstring: a paragraph, or the fields of an `Attributes:` list."""
-
-    text: str = ""
-    fields: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(frozen=True)
-class Card:
-    """The training card of a prior, and its cost for each image that the method was scored on."""
-
-    name: str
-    facts: list[tuple[str, str]]
-
-
-@dataclass(frozen=True)
-class MethodData:
-    """All that a method's page shows.
-
-    Attributes:
-        suites: each with the row of the method on it.
-        runs: suite, run id and what is known of the run.
-    """
-
-    name: str
-    page: str
-    registered: bool
-    doc: list[Block]
-    module: str
-    source: str
-    class_name: str
-    papers: list[tuple[str, str]]
-    suites: list[tuple[SuiteData, Row]]
-    runs: list[tuple[str, str, dict[str, Any]]]
-    cards: list[Card]
-
-
-def method_data(name: str, suites: Sequence[SuiteData], weights: Path) -> MethodData:
-    """What the page of a method shows, over the suites that it took part in.
-
-    Args:
-        weights: the folder with the cards of trained priors.
-    """
-    from csbench.registry import entries
-
-    entry = entries("methods").get(name)
-    shown = [(data, row) for data in suites for row in data.rows if row.method == name]
-    priors: dict[str, int] = {}
-    for _, row in shown:
-        for text in row.params:
-            if prior := json.loads(text).get("prior"):
-                priors[str(prior)] = priors.get(str(prior), 0) + row.standing.images
-    return MethodData(
-        name,
-        page_name(name),
-        entry is not None,
-        docstring_blocks(entry.doc) if entry else [],
-        entry.module if entry else "",
-        f"methods/{entry.path.name}" if entry and entry.module.startswith("csbench.methods.") else "",
-        entry.class_name if entry else "",
-        [(paper.short, paper.url) for paper in papers_of(entry)] if entry else [],
-        shown,
-        [(data.suite.name, run, facts) for data, _ in shown for run, facts in data.provenance[name].items()],
-        [card for prior, scored in priors.items() if (card := _card(weights / f"{prior}.json", scored))],
-    )
-
-
-def docstring_blocks(doc: str) -> list[Block]:
-    """Paragraphs, and the lists under `Attributes:`; without the list of papers."""
-    blocks = []
-    for part in re.split(r"\n\s*\n", doc.strip()):
-        head, _, rest = part.partition("\n")
-        if head.startswith("Papers:"):
-            continue  # their links stand in a list of their own
-        if head.strip() == "Attributes:":
-            items: list[list[str]] = []
-            for line in rest.splitlines():
-                indent = len(line) - len(line.lstrip())
-                if indent <= 4 and ":" in line:
-                    key, _, text = line.strip().partition(":")
-                    items.append([key, text.strip()])
-                elif items:
-                    items[-1][1] += " " + line.strip()
-            blocks.append(Block(fields=tuple((key, text) for key, text in items)))
-        else:
-            blocks.append(Block(text=" ".join(part.split())))
-    return blocks
-
-
-def _card(path: Path, scored: int) -> Card | None:
-    if not path.is_file():
-        return None
-    card = json.loads(path.read_text(encoding="utf-8"))
-    facts = [(key, str(card[key])) for key in ("family", "dataset", "measurements", "split") if card.get(key)]
-    seconds = card.get("seconds")
-    if seconds is not None:
-        facts.append(("training", f"{_duration(seconds)} on {card.get('hardware', 'unknown hardware')}"))
-        facts.append(
-            ("amortised", f"{seconds / scored:.2g} s of training for each of {scored:,} reconstructions scored here")
-        )
-    if card.get("steps"):
-        facts.append(("steps", f"{card['steps']:,}"))
-    quality = card.get("quality", {})
-    words = {
-        "representation_mse": ("representation error x 1000", lambda v: leaderboard.thousandths(v)),
-        "validation_representation_mse": ("on validation images", lambda v: leaderboard.thousandths(v)),
-        "inception_score": ("inception score", lambda v: f"{v:.2f}"),
-        "frechet_distance": ("Frechet distance", lambda v: f"{v:.0f}"),
-    }
-    facts += [(label, show(quality[key])) for key, (label, show) in words.items() if key in quality]
-    facts += [(key, str(card[key])) for key in ("command", "licence") if card.get(key)]
-    return Card(path.stem, facts)
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.1f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
-
-
-def method_json(data: MethodData) -> list[dict[str, Any]]:
-    """The method's error curve on each suite, beside those of the best Lasso and of the first in the ranking."""
-    found = []
-    for suite, row in data.suites:
-        first = next((r.method for r in suite.rows if r.standing.rank is not None), None)
-        curves = {r.method: [e and e.value for e in r.curves["mse"]] for r in suite.rows}
-        beside = [] if first in (None, row.method) else [{"name": first, "values": curves[first], "lasso": False}]
-        if lassos := suite.table.lassos:
-            values = [curves[lassos[level]][i] for i, level in enumerate(suite.suite.levels)]
-            beside.append({"name": "the best Lasso", "values": values, "lasso": True})
-        found.append(
-            {
-                "suite": suite.suite.name,
-                "axisTitle": axis_title(suite),
-                "levels": list(suite.suite.levels),
-                "style": row.style,
-                "own": row.curves["mse"],
-                "beside": beside,
-            }
-        )
-    return found
