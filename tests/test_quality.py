@@ -1,6 +1,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.linalg
 import torch
@@ -12,6 +13,8 @@ from csbench.priors import checkpoint, classifier, project, quality
 from csbench.priors.generator import ConvGenerator
 from csbench.priors.quasi_newton import FastSearch
 from csbench.runner import floors
+
+from .conftest import ROOT
 
 NO_GENERATORS = ("pca", "mfa", "mean", "class")
 PRIORS = sorted(p.stem for p in checkpoint.PACKAGED.glob("*.json") if not p.stem.startswith(NO_GENERATORS))
@@ -79,6 +82,23 @@ def test_projection_finds_what_is_in_the_range():
     assert outside["image"].tolist() == get_dataset("mnist").images("test").ids[:4].tolist()
     with pytest.raises(UsageError, match="784 pixels, celeba has 12288"):
         project.representation_errors("vae-mnist", get_dataset("celeba"), 4)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "results" / "representation").glob("*/*.parquet")), ids=str)
+def test_cards_agree_with_the_floors(path):
+    errors = pd.read_parquet(path)
+    card = checkpoint.card(errors["prior"].iloc[0])
+    assert set(errors["sha256"]) == {card["sha256"]}
+    assert set(errors["restarts"]) == {project.SEARCH.restarts}
+    if card["dataset"] == errors["dataset"].iloc[0]:
+        assert card["quality"]["representation_mse"] == pytest.approx(errors["mse"].iloc[:32].mean(), abs=6e-7)
+
+
+def test_adam_finds_no_less_than_bfgs():
+    generator, x = load_prior("conv-vae-mnist").generator, get_dataset("mnist").images("validation")[:3].signals()
+    misfit = project.misfit(generator, x, torch.Generator().manual_seed(0))
+    near = project.nearest(generator, x, torch.Generator().manual_seed(0))
+    assert (near.x - x).square().mean() < misfit < 0.01
 
 
 def test_project_command_keeps_what_it_has(csbench, tmp_path, monkeypatch):

@@ -38,7 +38,7 @@ def test_seeds_are_one_prior_with_an_interval_over_them():
     assert three.inception_score.high - 5 == pytest.approx(stats.t.ppf(0.975, 2) * 0.5 / 3**0.5)
     one = found["ignore", "block-pixels:p=0.95"]
     assert one.inception_score.high - one.inception_score.value == pytest.approx(1.96 * 0.05)
-    assert found["dcgan", "clean images"].representation_error == pytest.approx(0.004)
+    assert found["dcgan", "clean images"].misfit == pytest.approx(0.004)
 
 
 def test_table_begins_with_real_images_and_sinks_with_the_score():

@@ -77,7 +77,7 @@ def assess(
     dataset: Annotated[str, typer.Option(help="Name of the dataset that they were trained on.")] = "mnist",
     grid: Annotated[Path | None, typer.Option(help="Also write a grid of samples, a .png file.")] = None,
 ) -> None:
-    """Measure a generator: inception score, Frechet distance, representation error; puts them on its card.
+    """Measure a generator: inception score, Frechet distance, representation error, misfit; puts them on its card.
 
     Example: csbench assess dcgan-mnist --dataset mnist --grid samples.png
     """
@@ -124,7 +124,7 @@ def priors(
         str | None, typer.Option(help="A measurement process: also score images as measured and as restored.")
     ] = None,
 ) -> None:
-    """Compare trained priors: a Markdown table of inception score, Frechet distance and representation error.
+    """Compare trained priors: a Markdown table of inception score, Frechet distance and misfit.
 
     Example: csbench priors --dataset mnist --measured block-pixels:p=0.95
     """

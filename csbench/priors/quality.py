@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from csbench.dataset import Dataset, Split
+from csbench.dataset import Dataset
 from csbench.errors import MissingWeights
 from csbench.files import write_atomically
 from csbench.pictures import tile, write_png
@@ -27,7 +27,7 @@ from csbench.priors.classifier import (
 from csbench.priors.classifier import load as load_classifier
 from csbench.priors.generator import load_prior
 from csbench.priors.processes import MeasurementProcess
-from csbench.priors.project import representation_errors
+from csbench.priors.project import misfit, representation_errors
 from csbench.seeding import stream
 
 SAMPLES = 10_000
@@ -37,24 +37,24 @@ IMAGES = 32  # of each split
 def assess(name: str, dataset: Dataset) -> dict[str, Any]:
     """Measure a trained generator, and put the figures on its card.
 
-    Inception score and Frechet distance of 10,000 samples, where there is a classifier of the dataset, and the
-    representation error on test images and on validation images; recovery may use only the latter. For the classifier
-    itself, the scores of as many training images, which no generator is expected to exceed.
+    Inception score and Frechet distance of 10,000 samples, where there is a classifier of the dataset; the
+    representation error of test images; the misfit of validation images, the one of the two that recovery may use. For
+    the classifier itself, the scores of as many training images, which no generator is expected to exceed.
 
     Returns:
         the figures that are new on the card.
     """
-
     if checkpoint.card(name).get("family") == "classifier":
         return _onto_card(name, real_quality(dataset))
 
-    def misfit(split: Split) -> float:
-        return round(representation_errors(name, dataset, IMAGES, split)["mse"].to_numpy().mean().item(), 6)
-
+    errors = representation_errors(name, dataset, IMAGES)["mse"].to_numpy()
+    validation = dataset.images("validation")[:IMAGES].signals()
     figures: dict[str, Any] = {
-        "representation_mse": misfit("test"),
+        "representation_mse": round(errors.mean().item(), 6),
         "representation_mse_images": f"first {IMAGES} of the test split",
-        "validation_representation_mse": misfit("validation"),
+        "validation_representation_mse": round(
+            misfit(load_prior(name).generator, validation, stream("project", name)), 6
+        ),
     }
     with contextlib.suppress(MissingWeights):  # nobody has trained a classifier of these images
         figures |= sample_quality(name, dataset)

@@ -18,7 +18,7 @@ from csbench.pictures import tile, write_png
 from csbench.priors import ambient, checkpoint, classifier, gan, mixture, pca, processes, vae
 from csbench.priors.generator import ReLUGenerator
 from csbench.priors.precision import fast_bf16
-from csbench.priors.project import distances
+from csbench.priors.project import misfit
 from csbench.priors.state import Progress
 from csbench.seeding import stream
 
@@ -255,8 +255,7 @@ def _finish_gan(
         return None
     generator = trained.generator.cpu().folded().requires_grad_(False)
     x = job.dataset.images("validation")[:VALIDATION_IMAGES].signals()
-    misfit = distances(generator, x, stream("project", job.name)).mean().item()
-    quality = {"validation_representation_mse": round(misfit, 6)}
+    quality = {"validation_representation_mse": round(misfit(generator, x, stream("project", job.name)), 6)}
     architecture = recipe.architecture(job.dataset.image_shape)
     return _finish(job, recipe, card, generator, architecture, trained.steps, trained.seconds, quality)
 

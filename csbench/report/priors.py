@@ -31,14 +31,15 @@ class Quality:
         learned_from: "clean images", or the measurements.
         inception_score, frechet_distance: mean over seeds; 95% interval by the bootstrap over samples for one seed, and
             by Student's t over seeds for three or more.
-        representation_error: mean squared error of validation images in the range, mean over seeds; None for "real".
+        misfit: mean squared error of validation images in the range, as Adam finds them, mean over seeds; None for
+            "real".
     """
 
     family: str
     learned_from: str
     inception_score: Estimate
     frechet_distance: Estimate
-    representation_error: float | None
+    misfit: float | None
     seeds: int
     steps: int | None
 
@@ -102,7 +103,7 @@ def render(cards: list[Card]) -> str:
         "learned from",
         "inception score",
         "Frechet distance",
-        "representation error x 1000",
+        "misfit x 1000",
         "steps",
         "seeds",
     ]
@@ -112,7 +113,7 @@ def render(cards: list[Card]) -> str:
             q.learned_from,
             _interval(q.inception_score, 2),
             _interval(q.frechet_distance, 1),
-            "-" if q.representation_error is None else f"{1000 * q.representation_error:.2f}",
+            "-" if q.misfit is None else f"{1000 * q.misfit:.2f}",
             q.steps or "-",
             q.seeds,
         ]

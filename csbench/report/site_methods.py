@@ -121,7 +121,7 @@ def _card(path: Path, scored: int) -> Card | None:
     quality = card.get("quality", {})
     words = {
         "representation_mse": ("representation error x 1000", lambda v: leaderboard.thousandths(v)),
-        "validation_representation_mse": ("on validation images", lambda v: leaderboard.thousandths(v)),
+        "validation_representation_mse": ("misfit of validation images x 1000", lambda v: leaderboard.thousandths(v)),
         "inception_score": ("inception score", lambda v: f"{v:.2f}"),
         "frechet_distance": ("Frechet distance", lambda v: f"{v:.0f}"),
     }
