@@ -26,9 +26,9 @@ LEVEL = 0.5
 
 @dataclass(frozen=True)
 class Steady(Method):
-    \"\"\"Takes half a second.\"\"\"
+    \"\"\"Takes a fifth of a second.\"\"\"
     def recover(self, given, rng):
-        time.sleep(0.5)
+        time.sleep(0.2)
         return LEVEL * torch.rand(given.batch, given.n, generator=rng, dtype=given.y.dtype)
 
 @dataclass(frozen=True)
