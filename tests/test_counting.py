@@ -18,6 +18,15 @@ from csbench.suites import Suite
 from .conftest import ROOT
 
 M, N, BATCH = 12, 64, 3
+BROKEN = """
+from dataclasses import dataclass
+from csbench import Method
+
+@dataclass(frozen=True)
+class Breaks(Method):
+    def recover(self, given, rng):
+        raise ValueError("no")
+"""
 
 
 def given_by(family: type[LinearOperator]) -> Measurement:
@@ -122,6 +131,16 @@ def test_the_command_counts_what_is_not_known(csbench, tmp_path):
     assert "not 26" in refused.stderr
 
 
+def test_a_method_that_fails_is_named_and_the_others_are_kept(csbench, tmp_path, install_plugin):
+    install_plugin("broken", BROKEN)
+    done = csbench("count", "quick", "--methods", "zeros,breaks", "--m", "25", "--images", "2")
+    assert done.returncode == 1
+    assert "breaks failed at m = 25 draw 0" in done.stderr
+    assert "ValueError: no" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert read(tmp_path / "results", "quick")["method"].tolist() == ["zeros"]
+
+
 def test_a_damaged_file_is_named(tmp_path):
     path = evaluations_path(tmp_path, "quick")
     path.parent.mkdir()
@@ -154,7 +173,7 @@ def test_counts_of_other_code_are_not_shown(tmp_path):
     assert "A / image" not in render_suite(standings(rows, suite))
 
 
-DECOMPOSED = 5000  # from this m on, what decomposes A A^T takes minutes, and twice that to be counted
+DECOMPOSED = 7500  # from this m on, what decomposes A A^T takes minutes, and twice that to be counted
 
 
 @pytest.mark.parametrize("name", published_suites())

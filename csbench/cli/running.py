@@ -140,7 +140,9 @@ def count(
     from csbench.suites import load_suite
 
     torch.set_num_threads(1)
-    definition = load_suite(suite).narrowed(m=integers("--m", m), methods=names(methods), draws=1)
+    definition, broken = _loadable(
+        load_suite(suite).narrowed(m=integers("--m", m), methods=names(methods), draws=1), methods
+    )
     cells = make_cells(definition)
     todo = missing(cells, images, read(results, definition.name))
     counted = 0
@@ -161,6 +163,7 @@ def count(
             rows.append([cell.method_name, f"{getattr(problem, definition.axis):g}", *shown])
     print_table(f"{definition.name}: A and A^T", ["method", definition.axis, "once", "per image"], rows)
     print(f"{counted} of {len(cells)} levels counted, {len(cells) - len(todo)} were known, the rest does not apply")
+    sys.exit(bool(broken))
 
 
 @app.command()

@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from csbench.errors import MissingWeights
+from csbench.errors import CsbenchError, MissingWeights
 from csbench.evaluations import Evaluations
 from csbench.measurement import Measurement
 from csbench.method import Method, NotApplicable
@@ -104,7 +104,11 @@ def missing(cells: list[Cell], images: int, stored: pd.DataFrame) -> list[Cell]:
 
 
 def count_cells(cells: list[Cell], images: int) -> Iterator[pd.DataFrame]:
-    """For each cell a row as `csbench.evaluations.read` has them, or none where the method does not apply."""
+    """For each cell a row as `csbench.evaluations.read` has them, or none where the method does not apply.
+
+    Raises:
+        CsbenchError: a method failed.
+    """
     known = None
     for cell in cells:
         problem = replace(cell.problem, images=min(images, cell.problem.images))
@@ -115,6 +119,11 @@ def count_cells(cells: list[Cell], images: int) -> Iterator[pd.DataFrame]:
         except (NotApplicable, MissingWeights):
             yield pd.DataFrame()
             continue
+        except Exception as error:
+            raise CsbenchError(
+                f"{cell.method_name} failed at {cell.where} with an operator that counts: {type(error).__name__}: "
+                f"{error}; counts of earlier cells are kept"
+            ) from error
         method, m, noise_norm, used, fingerprint = _identity(cell, images)
         row = {"method": method, "m": m, "noise_norm": noise_norm, "images": used, "fingerprint": fingerprint}
         yield pd.DataFrame([row | asdict(found)])
