@@ -156,3 +156,15 @@ def test_nothing_imports_against_the_current():
         if place in below:
             for harness in ("csbench.store", "csbench.runner", "csbench.report", "csbench.cli", "csbench.problem"):
                 assert harness not in text, path
+
+
+@pytest.mark.parametrize("command", [("run", "quick"), ("count", "quick"), ("status", "quick")], ids=str)
+def test_a_method_that_is_no_dataclass_is_refused_by_name(csbench, install_plugin, command):
+    install_plugin(
+        "plain", "from csbench import Method\n\nclass Plain(Method):\n    def recover(self, given, rng): ...\n"
+    )
+    done = csbench(*command, "--methods", "plain")
+    assert done.returncode == 2
+    assert "plain: must be called with a dataclass" in done.stderr
+    assert "under @dataclass(frozen=True)" in done.stderr
+    assert "Traceback" not in done.stderr

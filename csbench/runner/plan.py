@@ -50,8 +50,8 @@ def without_broken(suite: Suite) -> tuple[Suite, list[str]]:
     broken = {}
     for name in suite.methods:
         try:
-            json.dumps(get_method(name)().bind("mnist", "gaussian", 0.0).params())
-        except (CsbenchError, TypeError) as error:  # TypeError: abstract, no dataclass, a field without default or JSON
+            _bound(name, "mnist", "gaussian", 0.0)
+        except CsbenchError as error:
             broken[name] = f"{name} is left out: {error}"
     return replace(suite, methods=tuple(name for name in suite.methods if name not in broken)), list(broken.values())
 
@@ -60,7 +60,8 @@ def make_cells(suite: Suite) -> list[Cell]:
     """All cells, problem by problem, so that a problem is simulated once for all methods.
 
     Raises:
-        UsageError: the suite's operator is not to be had with its m or its parameters.
+        UsageError: the suite's operator is not to be had with its m or its parameters; a method is no dataclass whose
+            fields have defaults that JSON can hold.
     """
     dataset = get_dataset(suite.dataset)
     try:
@@ -69,7 +70,7 @@ def make_cells(suite: Suite) -> list[Cell]:
         raise UsageError(f"suite {suite.name}: fields 'operator' and 'm': {error}") from None
     served_as = dataset.relative or suite.dataset
     bound = {
-        noise_norm: [(name, get_method(name)().bind(served_as, suite.operator, noise_norm)) for name in suite.methods]
+        noise_norm: [(name, _bound(name, served_as, suite.operator, noise_norm)) for name in suite.methods]
         for noise_norm in suite.noise_norms
     }
     prints = {(noise, name): made_by(one, suite.operator) for noise, all_ in bound.items() for name, one in all_}
@@ -81,6 +82,18 @@ def make_cells(suite: Suite) -> list[Cell]:
             key = hashlib.sha256(json.dumps(coordinates, sort_keys=True).encode()).hexdigest()[:16]
             cells.append(Cell(suite, problem, name, method, CellId(key, prints[noise_norm, name])))
     return cells
+
+
+def _bound(name: str, dataset: str, operator: str, noise_norm: float) -> Method:
+    try:
+        method = get_method(name)().bind(dataset, operator, noise_norm)
+        json.dumps(method.params())
+    except TypeError as error:  # abstract, no dataclass, a field without default or JSON
+        raise UsageError(
+            f"{name}: {error}; a method is a class under @dataclass(frozen=True) with a method recover, whose fields "
+            "have defaults that JSON can hold"
+        ) from error
+    return method
 
 
 def generators(suite: Suite) -> list[str]:
