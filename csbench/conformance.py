@@ -20,7 +20,7 @@ from csbench.method import Method, NotApplicable, Recovery
 from csbench.operators import from_matrix
 from csbench.problem import Problem
 from csbench.registry import get_method
-from csbench.runner.worker import complaint
+from csbench.runner.solving import complaint
 from csbench.seeding import stream
 
 

@@ -15,7 +15,7 @@ from csbench.files import write_atomically
 
 TYPES = {
     "method": str, "m": int, "noise_norm": float, "images": int, "takes_matrix": bool, "once": float,
-    "per_image": float, "fingerprint": str,
+    "per_image": float, "made_by": str,
 }  # fmt: skip
 PLACE = ["method", "m", "noise_norm"]
 
@@ -35,7 +35,7 @@ class Evaluations:
     per_image: float
 
 
-Place = tuple[str, int, float, str]  # method, m, noise norm, fingerprint of the method
+Place = tuple[str, int, float, str]  # method, m, noise norm, made_by of the method
 
 
 def evaluations_path(results: Path, suite: str) -> Path:
@@ -69,7 +69,7 @@ def counts(results: Path, suite: str) -> dict[Place, Evaluations]:
         ResultsError: the file cannot be read or has other columns.
     """
     rows = read(results, suite)
-    places = zip(*(rows[name].tolist() for name in (*PLACE, "fingerprint")), strict=True)
+    places = zip(*(rows[name].tolist() for name in (*PLACE, "made_by")), strict=True)
     values = zip(*(rows[name].tolist() for name in ("takes_matrix", "once", "per_image")), strict=True)
     return {place: Evaluations(*value) for place, value in zip(places, values, strict=True)}
 

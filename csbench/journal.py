@@ -17,7 +17,7 @@ from csbench.errors import ResultsError
 from csbench.store import COORDINATES, CellId, read_file, read_provenance, results_file, worst, write_file
 
 SPACE = "Free space on that disk, see that it can be written to and that no other run holds the file, and run again"
-JOURNAL_VERSION = 1  # of the rows that are not yet in Parquet
+JOURNAL_VERSION = 2  # of the rows that are not yet in Parquet
 DIGEST_BYTES = 32  # of the sha256 before the rows of a cell in the journal
 
 
@@ -38,7 +38,7 @@ class Journal:
             self._db.execute("PRAGMA synchronous=FULL")
             self._db.execute(
                 "CREATE TABLE IF NOT EXISTS cell "
-                "(key TEXT PRIMARY KEY, fingerprint TEXT, suite TEXT, method TEXT, status TEXT, rows BLOB)"
+                "(key TEXT PRIMARY KEY, made_by TEXT, suite TEXT, method TEXT, status TEXT, rows BLOB)"
             )
             self._db.execute("CREATE TABLE IF NOT EXISTS run (id TEXT PRIMARY KEY, provenance TEXT)")
             self._check_version()
@@ -93,14 +93,14 @@ class Journal:
         status = worst(table["status"].to_pylist())
         rows = sink.getvalue()
         blob = hashlib.sha256(rows).digest() + rows
-        values = (first["key"], first["fingerprint"], first["suite"], first["method"], status, blob)
+        values = (first["key"], first["made_by"], first["suite"], first["method"], status, blob)
         with self._explained():
             self._db.execute("INSERT OR REPLACE INTO cell VALUES (?, ?, ?, ?, ?, ?)", values)
 
     def finished(self) -> Iterator[tuple[CellId, str]]:
         """Every cell in the journal with its status."""
-        for key, fingerprint, status in self._db.execute("SELECT key, fingerprint, status FROM cell"):
-            yield CellId(key, fingerprint), status
+        for key, made_by, status in self._db.execute("SELECT key, made_by, status FROM cell"):
+            yield CellId(key, made_by), status
 
     def compact(self) -> list[Path]:
         """Move every cell into its Parquet file; a cell there with the same coordinates is replaced.

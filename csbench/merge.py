@@ -12,7 +12,7 @@ from csbench.errors import ResultsError, UsageError
 from csbench.journal import Journal
 from csbench.store import COORDINATES, METRICS, read_file, read_provenance, write_file
 
-SAME = (*METRICS, "status", "fingerprint", "params", "y_sha256")  # what two copies of a row must agree on
+SAME = (*METRICS, "status", "made_by", "params", "y_sha256")  # what two copies of a row must agree on
 
 
 @dataclass

@@ -78,7 +78,7 @@ class Method(ABC):
         return replace(self, **changes) if changes else self  # type: ignore[type-var]
 
     def data_files(self) -> tuple[Path, ...]:
-        """Files besides code that the result depends on, such as weights; they go into the fingerprint."""
+        """Files besides code that the result depends on, such as weights; they go into the hash `made_by`."""
         return ()
 
     def params(self) -> dict[str, Any]:

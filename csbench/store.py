@@ -1,7 +1,7 @@
 """Results on disk: results/suite=S/method=M.parquet, one row per image; sorted, the same bytes for the same rows.
 
 A cell is (suite version, dataset, operator, m, noise, draw, images, method with its parameters); its key is a hash of
-these, and its fingerprint a hash of the code, parameters and weights that made it. Cells of runs that have not ended
+these, and `made_by` a hash of all that can move its numbers (`csbench.freshness`). Cells of runs that have not ended
 are in `csbench.journal`. This module imports no torch.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -26,7 +26,7 @@ from csbench.suites import Suite, load_suite, suite_names
 if TYPE_CHECKING:
     import pandas as pd
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 STATUSES = ("ok", "not_applicable", "skipped", "diverged", "out_of_memory", "timeout", "failed")  # from good to bad
 METRICS = ("mse", "relative_l2", "psnr", "ssim", "measurement_error")
 DIAGNOSTIC = "diag_"
@@ -55,7 +55,7 @@ SCHEMA = pa.schema(
         ("threads", pa.int32()),
         ("device", pa.string()),
         ("y_sha256", pa.string()),
-        ("fingerprint", pa.string()),
+        ("made_by", pa.string()),
         ("run_id", pa.string()),
     ]
 )
@@ -68,7 +68,7 @@ class CellId:
     """Which cell a group of rows is, and what made it."""
 
     key: str
-    fingerprint: str
+    made_by: str
 
 
 def results_file(results: Path, suite: str, method: str) -> Path:
@@ -117,7 +117,9 @@ def read_file(path: Path, suite: Suite | None = None, may_lack: Sequence[str] = 
     if int(version) > SCHEMA_VERSION:
         raise ResultsError(f"{path}: schema version {version} is newer than {SCHEMA_VERSION}; upgrade csbench")
     if int(version) < SCHEMA_VERSION:
-        raise ResultsError(f"{path}: schema version {version} is older than {SCHEMA_VERSION}; run the suite again")
+        raise ResultsError(
+            f"{path}: schema version {version} is older than {SCHEMA_VERSION}; move it away and run its suite again"
+        )
     for field in SCHEMA:
         if field.name not in table.schema.names and field.name in may_lack:
             table = table.append_column(field, pa.nulls(len(table), field.type))
@@ -173,7 +175,7 @@ def write_file(path: Path, table: pa.Table, provenance: Mapping[str, Any]) -> No
         provenance: run id to what is known of that run; only runs that rows name are kept.
     """
     table = _in_schema_order(table).sort_by(ORDER)
-    runs = {run: provenance.get(run, {}) for run in sorted(_distinct(table, "run_id"))}
+    runs = {run: _of_these_rows(provenance.get(run, {}), table) for run in sorted(_distinct(table, "run_id"))}
     metadata = {
         "csbench_schema_version": str(SCHEMA_VERSION),
         "csbench_provenance": json.dumps(runs, sort_keys=True),
@@ -181,6 +183,13 @@ def write_file(path: Path, table: pa.Table, provenance: Mapping[str, Any]) -> No
     buffer = io.BytesIO()
     pq.write_table(table.replace_schema_metadata(metadata), buffer, compression="zstd", write_page_checksum=True)
     write_atomically(path, buffer.getvalue())
+
+
+def _of_these_rows(facts: Mapping[str, Any], table: pa.Table) -> dict[str, Any]:
+    """What is known of a run, without what the numbers of others of its cells are made of."""
+    made_by = _distinct(table, "made_by")
+    parts = {name: one for name, one in facts.get("made_of", {}).items() if name in made_by}
+    return {**facts, "made_of": parts} if parts else {name: one for name, one in facts.items() if name != "made_of"}
 
 
 def results_digest(results: Path, suite: str) -> str:
@@ -195,6 +204,13 @@ def read_provenance(path: Path) -> dict[str, Any]:
     """Run id to provenance, as stored in a results file."""
     metadata = pq.read_schema(path).metadata or {}
     return json.loads(metadata.get(b"csbench_provenance", b"{}"))
+
+
+def read_made_of(path: Path) -> dict[str, dict]:
+    """Hash `made_by` to what it is of, as stored in a results file."""
+    return {
+        made_by: one for facts in read_provenance(path).values() for made_by, one in facts.get("made_of", {}).items()
+    }
 
 
 def load_results(suite: str | None = None, results: str | Path = "results") -> pd.DataFrame:
@@ -225,18 +241,26 @@ def _in_schema_order(table: pa.Table) -> pa.Table:
     return table.select([*SCHEMA.names, *used])
 
 
-def published_cells(results: Path, suite: Suite) -> Iterator[tuple[CellId, str]]:
-    """Every cell of a suite in the Parquet files with its status.
+def published_cells(results: Path, suite: Suite) -> dict[tuple, tuple[CellId, str, dict | None]]:
+    """Every cell of a suite in the Parquet files, by method, m, noise norm and draw.
+
+    Returns:
+        its id, its status, and what its numbers are made of, where the file tells.
 
     Raises:
         ResultsError: a file cannot be trusted.
     """
+    cells: dict[tuple, tuple[CellId, str, dict | None]] = {}
     for path in sorted((results / f"suite={suite.name}").glob("method=*.parquet")):
-        columns = ["key", "fingerprint", "status"]
-        cells: dict[CellId, set[str]] = {}
-        for group in read_file(path, suite).group_by(columns).aggregate([]).to_pylist():
-            cells.setdefault(CellId(group["key"], group["fingerprint"]), set()).add(group["status"])
-        yield from ((cell_id, worst(statuses)) for cell_id, statuses in cells.items())
+        made_of = read_made_of(path)
+        place = ["method", "m", "noise_norm", "draw"]
+        groups = read_file(path, suite).group_by([*place, "key", "made_by", "status"]).aggregate([]).to_pylist()
+        for group in groups:
+            where = tuple(group[name] for name in place)
+            statuses = [group["status"], *([cells[where][1]] if where in cells else [])]
+            made_by = group["made_by"]
+            cells[where] = CellId(group["key"], made_by), worst(statuses), made_of.get(made_by)
+    return cells
 
 
 def methods_with_results(results: Path, suite: Suite) -> list[str]:

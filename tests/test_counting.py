@@ -154,14 +154,14 @@ def test_counts_of_other_code_are_not_shown(tmp_path):
     rows = pd.DataFrame(
         [
             {"method": "tv", "m": m, "noise_norm": 0.1, "draw": 0, "image": i, "status": "ok", "mse": 1.0,
-             "cell_cpu_seconds": 1.0, "batch_size": 4, "fingerprint": "now", "params": "{}", "y_sha256": f"{m}-{i}"}
+             "cell_cpu_seconds": 1.0, "batch_size": 4, "made_by": "now", "params": "{}", "y_sha256": f"{m}-{i}"}
             for m in suite.m for i in range(4)
         ]
     )  # fmt: skip
 
     def shown(*fingerprints: str) -> str:
         for m, made_by, once, own in zip(suite.m, fingerprints, (20, 200), (3, 5.4), strict=True):
-            place = {"method": "tv", "m": m, "noise_norm": 0.1, "images": 5, "fingerprint": made_by}
+            place = {"method": "tv", "m": m, "noise_norm": 0.1, "images": 5, "made_by": made_by}
             store(tmp_path, "toy", pd.DataFrame([place | asdict(Evaluations(False, once, own))]))
         table = standings(rows, suite, counts(tmp_path, "toy"))
         return " ".join(operator_text(table.rows[0], suite)).strip()

@@ -198,7 +198,7 @@ def test_the_command_computes_what_is_missing(csbench, tmp_path, tiny_suite):
     rows = pd.read_parquet(path)
     assert list(rows.columns) == [
         "suite", "suite_version", "method", "params", "m", "noise_norm", "image", "total", *PARTS, "objective_gap",
-        "restarts", "fingerprint",
+        "restarts", "made_by",
     ]  # fmt: skip
     assert len(rows) == 2
     assert (rows["objective_gap"] >= 0).all()
@@ -210,7 +210,7 @@ def test_the_command_computes_what_is_missing(csbench, tmp_path, tiny_suite):
     assert (path.stat().st_mtime_ns, path.stat().st_ino) == (before.st_mtime_ns, before.st_ino)
     assert second.stdout.splitlines()[3:] == first.stdout.splitlines()[3:-1]
 
-    rows.assign(fingerprint="of other code", total=0.0).to_parquet(path)
+    rows.assign(made_by="of other code", total=0.0).to_parquet(path)
     third = csbench(*asked)
     assert "2 of 2 levels computed" in third.stdout
     whole = pd.read_parquet(path)

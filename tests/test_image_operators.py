@@ -381,12 +381,12 @@ def test_wrong_specs_are_refused(spec, message):
 
 
 def test_the_name_before_the_colon_is_what_a_fingerprint_covers():
-    from csbench.fingerprint import fingerprint
+    from csbench.made_by import made_by
     from csbench.registry import get_method
 
     zeros = get_method("zeros")()
-    assert fingerprint(zeros, "gaussian-blur:sigma=2") == fingerprint(zeros, "motion-blur"), "one module, one code"
-    assert fingerprint(zeros, "gaussian-blur:sigma=2") != fingerprint(zeros, "block-average")
+    assert made_by(zeros, "gaussian-blur:sigma=2") == made_by(zeros, "motion-blur"), "one module, one code"
+    assert made_by(zeros, "gaussian-blur:sigma=2") != made_by(zeros, "block-average")
 
 
 def test_a_suite_runs_on_an_operator_with_parameters(csbench, tmp_path, tiny_suite):

@@ -28,7 +28,7 @@ def frame(**methods) -> pd.DataFrame:
         ok = not isinstance(value, str)
         rows.append(
             {"method": name.replace("_", "-"), "m": m, "draw": draw, "image": image, "status": "ok" if ok else value,
-             "mse": value if ok else np.nan, "cell_cpu_seconds": 20.0, "batch_size": 40, "fingerprint": "f",
+             "mse": value if ok else np.nan, "cell_cpu_seconds": 20.0, "batch_size": 40, "made_by": "f",
              "diag_converged": 1.0, "params": "{}", "noise_norm": 0.1,
              "y_sha256": f"{m}-{draw}-{image}"}
         )  # fmt: skip
@@ -169,7 +169,7 @@ def test_not_applicable_is_not_failed():
 
 def test_mixed_revisions_are_said():
     rows = frame(good=good)
-    rows.loc[rows["m"] == 10, "fingerprint"] = "older"
+    rows.loc[rows["m"] == 10, "made_by"] = "older"
     table = standings(rows, SUITE)
     assert table.rows[0].marks == {10: ("stale",)} or table.rows[0].marks == {100: ("stale",)}
     assert "2 revisions mixed" in render_suite(table)
@@ -287,7 +287,7 @@ def test_published_results_are_whole_and_paired():
         assert (same_y == 1).all(), "every method has seen the same y"
         lasso = rows[rows["method"].str.startswith("lasso")]
         assert (lasso["diag_duality_gap"] < 1e-6).all()
-        assert (rows.groupby(["method", "noise_norm"])["fingerprint"].nunique() == 1).all()
+        assert (rows.groupby(["method", "noise_norm"])["made_by"].nunique() == 1).all()
 
 
 def test_errors_agree_with_the_published_ones():

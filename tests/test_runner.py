@@ -231,7 +231,7 @@ def test_a_changed_parameter_or_method_is_stale(csbench, tmp_path, tiny_suite, i
     path.write_text(source.replace("0.5", "0.25"))
     assert "2 cells run" in run(), "so do parameters"
     assert len(results(tmp_path)) == 6
-    assert results(tmp_path)["fingerprint"].nunique() == 1
+    assert results(tmp_path)["made_by"].nunique() == 1
 
 
 def test_status_remembers_only_what_still_holds(csbench, tmp_path, tiny_suite, install_plugin):
@@ -293,7 +293,7 @@ def test_a_run_with_nothing_to_do_imports_no_torch(tmp_path, tiny_suite, environ
 
 def test_states_tell_stale_from_missing():
     cells = make_cells(replace(load_suite("quick"), m=(10, 25), reference_m=25).narrowed(methods=("zeros",)))
-    stored = [(replace(cells[0].id, fingerprint="older"), "ok")]
+    stored = [(replace(cells[0].id, made_by="older"), "ok")]
     assert [state for _, state in states(cells, stored)] == ["stale", "missing"]
     assert [state for _, state in states(cells, [(c.id, "failed") for c in cells])] == ["failed", "failed"]
 
@@ -309,7 +309,7 @@ def test_provenance_is_stored_and_names_no_path(csbench, tmp_path, tiny_suite):
 
 
 def test_a_fingerprint_follows_relative_imports(tmp_path, monkeypatch):
-    from csbench import fingerprint
+    from csbench import made_by
 
     package = tmp_path / "relative_plugin"
     package.mkdir()
@@ -318,14 +318,14 @@ def test_a_fingerprint_follows_relative_imports(tmp_path, monkeypatch):
     (package / "grey.py").write_text("from csbench import Method\nfrom .helper import LEVEL\nfrom . import other\n")
     (package / "other.py").write_text("import csbench.transforms\n")
     monkeypatch.syspath_prepend(tmp_path)
-    found = fingerprint.reachable("relative_plugin.grey")
+    found = made_by.reachable("relative_plugin.grey")
     expected = {"relative_plugin.helper", "relative_plugin.other", "csbench.transforms", "csbench.method"}
     assert expected <= found
     assert "csbench.store" not in found
 
 
 def test_a_fingerprint_sees_through_a_package_that_only_collects_names(tmp_path, monkeypatch):
-    from csbench import fingerprint
+    from csbench import made_by
 
     package = tmp_path / "collecting_plugin"
     package.mkdir()
@@ -339,20 +339,20 @@ def test_a_fingerprint_sees_through_a_package_that_only_collects_names(tmp_path,
     (package / "whole.py").write_text("import collecting_plugin.parts\n")
     monkeypatch.syspath_prepend(tmp_path)
     one, two = "collecting_plugin.parts.one", "collecting_plugin.parts.two"
-    assert fingerprint.reachable("collecting_plugin.high") == {"collecting_plugin.high", one}
-    assert {"collecting_plugin.parts", one, two} <= fingerprint.reachable("collecting_plugin.whole")
+    assert made_by.reachable("collecting_plugin.high") == {"collecting_plugin.high", one}
+    assert {"collecting_plugin.parts", one, two} <= made_by.reachable("collecting_plugin.whole")
 
-    monkeypatch.setattr(fingerprint, "_collected", lambda package: None)
-    fingerprint._imports.cache_clear()
-    assert two in fingerprint.reachable("collecting_plugin.high"), "else this test shows nothing"
-    fingerprint._imports.cache_clear()
+    monkeypatch.setattr(made_by, "_collected", lambda package: None)
+    made_by._imports.cache_clear()
+    assert two in made_by.reachable("collecting_plugin.high"), "else this test shows nothing"
+    made_by._imports.cache_clear()
 
 
 def test_a_fingerprint_covers_the_operator_that_is_used_and_no_other():
-    from csbench.fingerprint import fingerprint, reachable
+    from csbench.made_by import made_by, reachable
     from csbench.registry import get_method
 
     zeros = get_method("zeros")()
-    assert fingerprint(zeros, "gaussian") == fingerprint(zeros, "rademacher"), "one module, one code"
-    assert fingerprint(zeros, "gaussian") != fingerprint(zeros, "random-pixel-mask")
+    assert made_by(zeros, "gaussian") == made_by(zeros, "rademacher"), "one module, one code"
+    assert made_by(zeros, "gaussian") != made_by(zeros, "random-pixel-mask")
     assert not {"csbench.operators.random", "csbench.operators.selection"} & reachable("csbench.methods.lasso")

@@ -25,7 +25,7 @@ def rows(m: int = 25, draw: int = 0, method: str = "zeros", images: int = 3, **c
     common = {
         "suite": "mnist-gaussian", "suite_version": 1, "dataset": "mnist", "operator": "gaussian", "m": m,
         "noise_norm": 0.1, "draw": draw, "method": method, "params": "{}", "key": f"{method}-{m}-{draw}",
-        "status": "ok", "mse": 0.1, "fingerprint": "f", "run_id": "r",
+        "status": "ok", "mse": 0.1, "made_by": "f", "run_id": "r",
     }  # fmt: skip
     return make_table([common | {"image": i} | changes for i in range(images)])
 

@@ -76,7 +76,7 @@ def test_no_metric_can_be_made_up(results, name):
     [
         (lambda f: f[f["m"] > 25], "images missing or unknown at m = 25 draw 0; run the whole suite"),
         (lambda f: f[f["image"] != f["image"].iloc[0]], "images missing or unknown at m = 25 draw 0, m = 75"),
-        (lambda f: f.assign(fingerprint="another"), "made by other code, parameters or weights at m = 25 draw 0"),
+        (lambda f: f.assign(made_by="another"), "made by other code, parameters or weights at m = 25 draw 0"),
         (lambda f: f.assign(y_sha256=f["y_sha256"].iloc[::-1].to_numpy()), "another y at m = 25 draw 0"),
         (lambda f: f.assign(mse=1e-9), "below it at m = 25, 75, 200, 400: less than the noise costs"),
         (lambda f: f.assign(status="failed"), "40 rows are not ok and give no reason"),

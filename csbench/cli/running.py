@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import sys
+from collections import Counter
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -82,11 +83,16 @@ def run(
 def status(
     suite: SuiteName,
     methods: Methods = None,
-    check: Annotated[bool, typer.Option("--check", help="Exit with 1 unless all is fresh or not applicable.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Exit with 1 unless all is fresh, proved or not applicable.")
+    ] = False,
     results: Results = Path("results"),
     as_json: AsJson = False,
 ) -> None:
-    """Show what of a suite is fresh, stale, missing, failed or not applicable.
+    """Show what of a suite is fresh, proved, changed, stale, missing, failed or not applicable, and why.
+
+    proved: the code changed, and `csbench prove` found that it makes the same numbers. changed: it has not looked.
+    stale: parameters, weights or images are others, or a proof found other numbers.
 
     Example: csbench status mnist-gaussian
     """
@@ -95,17 +101,18 @@ def status(
 
     whole = load_suite(suite, look_up=False)  # what is remembered was looked up
     asked = replace(whole, methods=names(methods) or whole.methods)
-    table = recall(asked, results)
-    if table is None:
+    answer = recall(asked, results)
+    if answer is None:
         from csbench.runner.command import suite_states  # imports torch
 
         whole = load_suite(suite)
         before = stamp(asked, results)
         usable, broken = _loadable(whole.narrowed(methods=names(methods)), methods)
         found = suite_states(usable, results)
-        table = found.counts()
+        answer = {"counts": found.counts(), "reasons": found.reasons()}
         if not broken:
-            remember(asked, results, before, found.data_files(), table)
+            remember(asked, results, before, found.data_files(), answer)
+    table = answer["counts"]
     if as_json:
         print(json.dumps(table, indent=2))
     else:
@@ -113,8 +120,61 @@ def status(
         print_table(
             f"Cells of {suite}", ["method", *columns], [[n, *(str(c[k]) for k in columns)] for n, c in table.items()]
         )
+        _explain(suite, answer)
     if check and (count := open_cells(table)):
-        raise CsbenchError(f"{count} cells of {suite} are not fresh; run `csbench run {suite}`")
+        raise CsbenchError(f"{count} cells of {suite} are neither fresh nor proved")
+
+
+@app.command()
+def prove(
+    suite: Annotated[
+        str | None, typer.Argument(help="Name of a suite; default: all published.", metavar="SUITE")
+    ] = None,
+    methods: Methods = None,
+    since: Annotated[
+        str | None, typer.Option(help="The commit with the old code; default: as the results tell.", metavar="REV")
+    ] = None,
+    budget: Annotated[float, typer.Option(min=0.1, help="Minutes of processor time.", metavar="MINUTES")] = 20.0,
+    environment: Annotated[
+        Path | None,
+        typer.Option(help="Virtual environment for the old code; made from its constraints if missing.", metavar="DIR"),
+    ] = None,
+    results: Results = Path("results"),
+) -> None:
+    """Show that changed code makes the same numbers: run old and new on the same few cells, and compare to the bit.
+
+    What is equal becomes proved, and nothing of it has to be run again; results/lineage/ keeps the proofs.
+
+    Example: csbench prove mnist-gaussian --methods lasso-dct,lasso-wavelet
+    """
+    from csbench.freshness.lineage import Lineage
+    from csbench.progress import progress_bar
+    from csbench.studies import prove as proofs
+    from csbench.studies.checkouts import open_checkouts, resolved
+    from csbench.suites import load_suite, suite_names
+
+    suites = [load_suite(name) for name in ([suite] if suite else suite_names())]
+    suites = [one.narrowed(methods=names(methods)) for one in suites if suite or one.published]
+    lineages = {one.name: Lineage.read(results, one.name) for one in suites}
+    tally: Counter = Counter()
+    with open_checkouts() as checkouts, progress_bar("{task.fields[note]}") as progress:
+        task = progress.add_task("proving", total=None, note="finding what has changed")
+        claims = [claim for one in suites for claim in proofs.claims(one, results)]
+        progress.update(task, total=len(claims))
+        commit = resolved(since) if since else None
+        note = lambda what: progress.update(task, note=what)  # noqa: E731
+        for found in proofs.prove(claims, lineages, checkouts, commit, budget, environment, report=note):
+            tally[found.outcome] += 1
+            name = found.claim.suite.name
+            if found.proof is not None:
+                lineages[name] = lineages[name].with_proofs([found.proof])
+                lineages[name].write(results, name)
+            if found.why:
+                progress.console.print(f"{name} {found.claim.method}: {found.outcome}: {found.why}", markup=False)
+            progress.advance(task)
+    said = ", ".join(f"{count} {outcome}" for outcome, count in sorted(tally.items()))
+    print(said or "nothing has changed")
+    sys.exit(bool(tally["changed"] + tally["stale"]))
 
 
 @app.command()
@@ -157,7 +217,7 @@ def count(
     rows = []
     for cell in sorted(cells, key=lambda cell: cell.method_name):
         problem = cell.problem
-        found = known.get((cell.method_name, problem.m, problem.noise_norm, cell.id.fingerprint))
+        found = known.get((cell.method_name, problem.m, problem.noise_norm, cell.id.made_by))
         if found is not None:
             shown = ["takes the matrix", ""] if found.takes_matrix else [f"{found.once:g}", f"{found.per_image:g}"]
             rows.append([cell.method_name, f"{getattr(problem, definition.axis):g}", *shown])
@@ -213,6 +273,18 @@ def tune(
     print(f"wrote {tuned.PATH.name}")
 
 
+def _explain(suite: str, answer: dict[str, Any]) -> None:
+    """In one line for each method why it is not fresh, and what to type."""
+    for name, reasons in answer["reasons"].items():
+        for reason, count in reasons.items():
+            print(f"{name}: {count} cells {reason}")
+    states = {state for counts in answer["counts"].values() for state, count in counts.items() if count}
+    if "changed" in states:
+        print(f"to see whether changed code makes the same numbers: csbench prove {suite}")
+    if states & {"changed", "stale", "missing", "failed"}:
+        print(f"to run what is changed, stale, missing or failed: csbench run {suite}")
+
+
 def _loadable(suite: Suite, asked_for: str | None) -> tuple[Suite, list[str]]:
     """Leaves out methods that cannot be loaded, and says so; those that were asked for by name stay, and fail."""
     from csbench.runner.plan import without_broken
@@ -230,11 +302,11 @@ def _all_done(asked: Suite, results: Path) -> dict[str, Any] | None:
     from csbench.journal import Journal
     from csbench.runner.remembered import open_cells, recall
 
-    counts = recall(asked, results)
-    if not counts or open_cells(counts):
+    known = recall(asked, results)
+    if not known or open_cells(known["counts"]):
         return None
     with Journal(results) as journal:
-        return None if any(journal.finished()) else counts
+        return None if any(journal.finished()) else known["counts"]
 
 
 def _place(jobs: int | None, dask: str | None, dask_cluster: Path | None) -> AbstractContextManager[Place]:

@@ -19,6 +19,7 @@ from csbench.machine import cpu_model
 
 FAMILIES = ("vae", "conv-vae", "dcgan", "wgan", "random-relu", "pca", "mean", "classifier")  # NAME is FAMILY-DATASET
 PACKAGED = Path(__file__).parent.parent / "methods" / "weights"
+LOADED: set[str] = set()  # names of the weights that were asked for since this was cleared
 
 
 def weights_folders() -> list[Path]:
@@ -66,6 +67,7 @@ def load(name: str) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         MissingWeights: there are none.
         CheckpointError: the card is missing, or the weights are not those that the card describes.
     """
+    LOADED.add(name)
     path = weights_path(name)
     data = path.read_bytes()
     told = card(name)

@@ -137,7 +137,6 @@ class Prior:
     card: dict[str, Any]
 
 
-@lru_cache(maxsize=4)
 def load_prior(name: str, dtype: torch.dtype = torch.float32, device: str = "cpu") -> Prior:
     """The prior called `name`, its weights frozen.
 
@@ -145,6 +144,12 @@ def load_prior(name: str, dtype: torch.dtype = torch.float32, device: str = "cpu
         MissingWeights: nobody has trained it.
         CheckpointError: card and weights do not fit each other or this version of csbench.
     """
+    checkpoint.LOADED.add(name)  # also where it is in memory already
+    return _loaded(name, dtype, device)
+
+
+@lru_cache(maxsize=4)
+def _loaded(name: str, dtype: torch.dtype, device: str) -> Prior:
     tensors, card = checkpoint.load(name)
     architecture = dict(card.get("architecture", {}))
     kind = architecture.pop("kind", None)

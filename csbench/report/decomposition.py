@@ -32,7 +32,7 @@ def read(results: Path, suite: Suite, methods: list[str], images: int | None = N
 
     Returns:
         one row per image and level: suite, suite_version, method, params, m, noise_norm, image, total, representation,
-        measurement, optimisation (mean squared errors per pixel), objective_gap, restarts, fingerprint.
+        measurement, optimisation (mean squared errors per pixel), objective_gap, restarts, made_by.
 
     Raises:
         UsageError: a method has no rows there, or rows of another version of the suite.

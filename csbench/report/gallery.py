@@ -29,7 +29,7 @@ SCHEMA = pa.schema(
         ("height", pa.int32()),
         ("width", pa.int32()),
         ("pixels", pa.binary()),  # uint8, [c, h, w]
-        ("fingerprint", pa.string()),
+        ("made_by", pa.string()),
     ]
 )
 
@@ -66,9 +66,7 @@ def store(results: Path, suite: str, name: str, pictures: pd.DataFrame) -> None:
     write_atomically(gallery_path(results, suite, name), buffer.getvalue().to_pybytes())
 
 
-def frame_of(
-    level: float, ids: np.ndarray, images: np.ndarray, mse: np.ndarray | None, fingerprint: str
-) -> pd.DataFrame:
+def frame_of(level: float, ids: np.ndarray, images: np.ndarray, mse: np.ndarray | None, made_by: str) -> pd.DataFrame:
     """Rows for images of shape [batch, c, h, w], range [0, 1]; what is beyond is cut."""
     pixels = np.rint(np.clip(images, 0, 1) * 255).astype(np.uint8)
     _, c, h, w = images.shape
@@ -81,7 +79,7 @@ def frame_of(
             "height": np.int32(h),
             "width": np.int32(w),
             "pixels": [one.tobytes() for one in pixels],
-            "fingerprint": fingerprint,
+            "made_by": made_by,
         }
     )
 

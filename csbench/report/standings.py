@@ -25,7 +25,7 @@ FAMILIES = {  # by module; of all others what their prior was learned from tells
     "floor": "baseline",
 }
 USED = (
-    "m", "noise_norm", "draw", "image", "method", "params", "status", "mse", "fingerprint", "cell_cpu_seconds",
+    "m", "noise_norm", "draw", "image", "method", "params", "status", "mse", "made_by", "cell_cpu_seconds",
     "batch_size", "diag_converged", "diag_generator_evaluations",
 )  # fmt: skip
 STATUS_MARKS = {
@@ -339,7 +339,7 @@ def _marks(own: pd.DataFrame, suite: Suite) -> dict[float, tuple[str, ...]]:
     """
     levels, noise = own[suite.axis].to_numpy(), own["noise_norm"].to_numpy()
     status = own["status"].to_numpy(dtype=object)
-    revision = pd.factorize(own["fingerprint"])[0]
+    revision = pd.factorize(own["made_by"])[0]
     stale = np.zeros(len(own), dtype=bool)
     for one in np.unique(noise):
         here = noise == one
@@ -363,17 +363,17 @@ def _mean_of(rows: pd.DataFrame, column: str) -> float | None:
 
 
 def _counted(rows: pd.DataFrame, suite: Suite, counts: Mapping[Place, Evaluations]) -> dict[float, Evaluations]:
-    places = rows[["method", "m", "noise_norm", "fingerprint"]].drop_duplicates()
+    places = rows[["method", "m", "noise_norm", "made_by"]].drop_duplicates()
     found = {}
-    for method, m, noise_norm, fingerprint in places.itertuples(index=False, name=None):
-        if one := counts.get((str(method), int(m), float(noise_norm), str(fingerprint))):
+    for method, m, noise_norm, made_by in places.itertuples(index=False, name=None):
+        if one := counts.get((str(method), int(m), float(noise_norm), str(made_by))):
             found[float(m if suite.axis == "m" else noise_norm)] = one
     return found
 
 
 def _revisions(rows: pd.DataFrame) -> int:
     """Different fingerprints at one level of noise, for parameters may depend on the noise."""
-    return max(rows.groupby("noise_norm")["fingerprint"].nunique().tolist())
+    return max(rows.groupby("noise_norm")["made_by"].nunique().tolist())
 
 
 def _cpu_seconds(rows: pd.DataFrame) -> float:

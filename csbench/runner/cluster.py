@@ -23,11 +23,14 @@ from distributed import Client, Future, KilledWorker, Worker, WorkerPlugin, as_c
 from rich.console import Console
 
 from csbench.errors import CsbenchError, UsageError
+from csbench.freshness.made_by import NO_WEIGHTS
+from csbench.method import Method
 from csbench.runner import provenance
 from csbench.runner.local import Limits, Pool, open_pool, run_in
-from csbench.runner.plan import Cell, made_by
+from csbench.runner.plan import Cell, ingredients
 from csbench.runner.score import Finished, finished
-from csbench.runner.worker import Outcome
+from csbench.runner.solving import Outcome
+from csbench.suites import Suite
 
 CELLS_PER_TASK = 4
 CONNECT_SECONDS = 10
@@ -160,9 +163,7 @@ class Cluster:
                 self.client.unregister_worker_plugin(plugin.name)
 
     def _check(self, cells: list[Cell]) -> None:
-        methods = list(
-            {cell.method_name: (cell.method, cell.problem.operator, cell.id.fingerprint) for cell in cells}.items()
-        )
+        methods = list({cell.method_name: (cell.method, cell.suite, cell.id.made_by) for cell in cells}.items())
         for worker, complaint in self.everywhere(_complaint, methods).items():
             if isinstance(complaint, BaseException):
                 complaint = f"{type(complaint).__name__}: {complaint}; install there the same csbench and plug-ins"
@@ -222,9 +223,7 @@ def _run_task(task: bytes, limits: Limits, run_id: str) -> list[Finished]:
     workplace = get_worker().plugins[f"csbench-{run_id}"]
     assert isinstance(workplace, _Workplace)
     for cell in cells:
-        if (
-            made_by(cell.method, cell.problem.operator) != cell.id.fingerprint
-        ):  # a worker that joined since the run began
+        if _made_by(cell.method, cell.suite) != cell.id.made_by:  # a worker that joined since the run began
             raise CsbenchError(f"Dask worker {get_worker().address}: {_other_code(cell.method_name)}")
     with contextlib.closing(run_in(workplace.pool, cells, 1, limits)) as outcomes:
         return [finished(*outcome, run_id) for outcome in outcomes]
@@ -238,14 +237,19 @@ def _machine() -> dict[str, Any]:
     }
 
 
-def _complaint(methods: list[tuple[str, tuple[Any, str, str]]]) -> str | None:
+def _made_by(method: Method, suite: Suite) -> str:
+    made_of = ingredients(method, suite)
+    return made_of.made_by if made_of else NO_WEIGHTS
+
+
+def _complaint(methods: list[tuple[str, tuple[Method, Suite, str]]]) -> str | None:
     """On a Dask worker: why it cannot run these, or None."""
     if multiprocessing.current_process().daemon:
         return (
             f"may not start processes of its own; start it as `{MAY_HAVE_CHILDREN} dask worker ...`, or with --no-nanny"
         )
-    for name, (method, operator, fingerprint) in methods:
-        if made_by(method, operator) != fingerprint:
+    for name, (method, suite, made_by) in methods:
+        if _made_by(method, suite) != made_by:
             return _other_code(name)
     return None
 

@@ -8,20 +8,23 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Generator, Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol, get_args
+from typing import Any, Protocol
 
 from rich.console import Console
 
 from csbench.errors import MissingWeights
+from csbench.freshness.lineage import Lineage
+from csbench.freshness.made_by import MadeOf
+from csbench.freshness.states import ACCEPTED, STATES, Stored, Verdict
 from csbench.journal import Journal
 from csbench.progress import progress_bar
 from csbench.runner import provenance
 from csbench.runner.kept import keep
 from csbench.runner.local import Limits
-from csbench.runner.plan import Cell, State, make_cells, states
-from csbench.runner.remembered import DONE, code_stamp, remember, stamp
+from csbench.runner.plan import Cell, make_cells, verdicts
+from csbench.runner.remembered import code_stamp, remember, stamp
 from csbench.runner.score import Finished
 from csbench.runner.summary import Done, Ran, report
 from csbench.store import published_cells
@@ -47,14 +50,22 @@ class States:
     """The cells of a suite, each with its state."""
 
     suite: Suite
-    cells: list[tuple[Cell, State]]
+    cells: list[tuple[Cell, Verdict]]
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Method to the number of its cells in each state."""
         table: dict[str, Counter] = {name: Counter() for name in self.suite.methods}
-        for cell, state in self.cells:
-            table[cell.method_name][state] += 1
-        return {name: {state: count[state] for state in get_args(State)} for name, count in table.items()}
+        for cell, verdict in self.cells:
+            table[cell.method_name][verdict.state] += 1
+        return {name: {state: count[state] for state in STATES} for name, count in table.items()}
+
+    def reasons(self) -> dict[str, dict[str, int]]:
+        """Method to why its cells are not fresh, with the number of cells that each reason holds for."""
+        table: dict[str, Counter] = {}
+        for cell, verdict in self.cells:
+            if verdict.state not in ACCEPTED and verdict.reason:
+                table.setdefault(cell.method_name, Counter())[f"{verdict.state}: {verdict.reason}"] += 1
+        return {name: dict(count) for name, count in table.items()}
 
     def data_files(self) -> set[Path]:
         """The data files of all methods."""
@@ -66,12 +77,19 @@ class States:
 
 
 def suite_states(suite: Suite, results: Path) -> States:
-    """What is fresh, stale, missing, failed or not applicable, in Parquet and in the journal."""
-    stored = list(published_cells(results, suite))
+    """The state of each cell, as it is in Parquet and in the journal."""
+    published = {
+        place: Stored(cell.key, cell.made_by, status, MadeOf(**made_of) if made_of else None)
+        for place, (cell, status, made_of) in published_cells(results, suite).items()
+    }
+    cells = make_cells(suite)
+    finished: dict[str, Stored] = {}
     if (results / ".journal.sqlite").exists():
+        known = {cell.id: cell.made_of for cell in cells}
         with Journal(results) as journal:
-            stored += journal.finished()
-    return States(suite, list(states(make_cells(suite), stored)))
+            for cell, status in journal.finished():
+                finished[cell.key] = Stored(cell.key, cell.made_by, status, known.get(cell))
+    return States(suite, list(verdicts(cells, published, finished, Lineage.read(results, suite.name))))
 
 
 def run_suite(
@@ -106,11 +124,18 @@ def run_suite(
             console.print(f"{journal.damaged} cells in {journal.path} were damaged and run again")
     before = stamp(asked or part, results)
     found = suite_states(part, results)
-    todo = [cell for cell, state in found.cells if fresh or state not in DONE]
+    todo = [cell for cell, verdict in found.cells if fresh or verdict.state not in ACCEPTED]
+    changed = sum(verdict.state == "changed" for _, verdict in found.cells)
+    if changed and not fresh:
+        console.print(
+            f"{changed} of {len(todo)} cells are run again only because code changed; where it makes the same numbers, "
+            f"`csbench prove {whole.name}` shows so in less time"
+        )
     done: list[Done] = []
     if todo:
         run_id = uuid.uuid4().hex[:12]
-        facts = provenance.collect() | place.facts()
+        made_of = {cell.id.made_by: asdict(cell.made_of) for cell in todo if cell.made_of}
+        facts = provenance.collect() | place.facts() | {"made_of": made_of}
         with Journal(results) as journal:
             journal.begin_run(run_id, facts)
             try:
@@ -129,7 +154,7 @@ def run_suite(
         found = suite_states(part, results)
     counts = found.counts()
     if asked and code_stamp() == code:  # else the states are those of code that is gone
-        remember(asked, results, before, found.data_files(), counts)
+        remember(asked, results, before, found.data_files(), {"counts": counts, "reasons": found.reasons()})
     seconds = time.monotonic() - started
     return report(whole, part, counts, results, as_json, Ran(done, len(todo), written, seconds, str(place)))
 

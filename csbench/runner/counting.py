@@ -99,7 +99,7 @@ def _products(method: Method, given: Measurement, seed: int) -> float:
 
 def missing(cells: list[Cell], images: int, stored: pd.DataFrame) -> list[Cell]:
     """The cells that have not been counted on so many images, or for other code."""
-    known = set(stored[["method", "m", "noise_norm", "images", "fingerprint"]].itertuples(index=False, name=None))
+    known = set(stored[["method", "m", "noise_norm", "images", "made_by"]].itertuples(index=False, name=None))
     return [cell for cell in cells if _identity(cell, images) not in known]
 
 
@@ -124,13 +124,13 @@ def count_cells(cells: list[Cell], images: int) -> Iterator[pd.DataFrame]:
                 f"{cell.method_name} failed at {cell.where} with an operator that counts: {type(error).__name__}: "
                 f"{error}; counts of earlier cells are kept"
             ) from error
-        method, m, noise_norm, used, fingerprint = _identity(cell, images)
-        row = {"method": method, "m": m, "noise_norm": noise_norm, "images": used, "fingerprint": fingerprint}
+        method, m, noise_norm, used, made_by = _identity(cell, images)
+        row = {"method": method, "m": m, "noise_norm": noise_norm, "images": used, "made_by": made_by}
         yield pd.DataFrame([row | asdict(found)])
 
 
 def _identity(cell: Cell, images: int) -> tuple[str, int, float, int, str]:
     problem = cell.problem
     return (
-        cell.method_name, problem.m, problem.noise_norm, min(images, problem.images), cell.id.fingerprint
+        cell.method_name, problem.m, problem.noise_norm, min(images, problem.images), cell.id.made_by
     )  # fmt: skip

@@ -216,7 +216,7 @@ def _fresh(stored: pd.DataFrame, cells: list[Cell]) -> list[pd.DataFrame]:
     for cell in cells:
         rows = stored.loc[
             (stored["suite_version"] == cell.suite.version)
-            & (stored["fingerprint"] == cell.id.fingerprint)
+            & (stored["made_by"] == cell.id.made_by)
             & (stored["restarts"] == RESTARTS)
         ]
         if len(rows := rows.loc[_at(rows, cell)]):
@@ -255,7 +255,7 @@ def _rows(cell: Cell, images: int) -> pd.DataFrame:
             "image": truth.ids,
             **{part: values.numpy() for part, values in vars(parts).items()},
             "restarts": RESTARTS,
-            "fingerprint": cell.id.fingerprint,
+            "made_by": cell.id.made_by,
         }
     )
 

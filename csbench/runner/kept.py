@@ -40,7 +40,7 @@ def kept(results: Path, suite: str, method: str, cell: CellId, run_id: str) -> n
 
 
 def _made_by(cell: CellId, run_id: str) -> dict[bytes, bytes]:
-    return {b"fingerprint": cell.fingerprint.encode(), b"run_id": run_id.encode()}
+    return {b"made_by": cell.made_by.encode(), b"run_id": run_id.encode()}
 
 
 def _path(results: Path, suite: str, method: str, cell: CellId) -> Path:

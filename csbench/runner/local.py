@@ -30,7 +30,8 @@ from csbench.measurement import Measurement
 from csbench.problem import Problem, Truth
 from csbench.runner.plan import Cell
 from csbench.runner.score import Finished, finished
-from csbench.runner.worker import Outcome, Task, share, solve, start_worker
+from csbench.runner.solving import Outcome
+from csbench.runner.worker import Task, run, share, start_worker
 from csbench.seeding import seed_of
 
 CONSTS.term_timeout = 0.5  # seconds from SIGTERM to SIGKILL, for methods that ignore the former
@@ -96,7 +97,7 @@ class Worker:
         for attempt in range(ATTEMPTS):
             process = self._process
             try:
-                return process.schedule(solve, args=[task], timeout=timeout), process
+                return process.schedule(run, args=[task], timeout=timeout), process
             except (RuntimeError, OSError, EOFError) as error:  # it died without a task, or its server is dying
                 if attempt == ATTEMPTS - 1:
                     raise CsbenchError(f"no worker process starts: {error}; what is finished is kept") from error
@@ -235,7 +236,7 @@ def _run(
                     simulated[cell.problem] = path, _shared(given, path), truth
                     del given
                 path, _, _ = simulated[cell.problem]
-                task = Task(pickle.dumps(cell.method), path, seed_of(*cell.problem.method_seed_names()))
+                task = _task(cell, path)
                 loads = Counter(worker for _, worker, _ in running.values())
                 worker = min(workers, key=lambda one: loads[one])
                 future, process = worker.schedule(task, limits.timeout(cell.method_name))
@@ -280,6 +281,12 @@ class ThisMachine:
         with contextlib.closing(run_cells(cells, self.jobs, limits)) as outcomes:
             for cell, outcome, given, truth in outcomes:
                 yield finished(cell, outcome, given, truth, run_id)
+
+
+def _task(cell: Cell, given: Path) -> Task:
+    modules, weights = (cell.made_of.code, cell.made_of.files) if cell.made_of else ((), ())
+    seed = seed_of(*cell.problem.method_seed_names())
+    return Task(pickle.dumps(cell.method), given, seed, tuple(modules), frozenset(weights))
 
 
 def _shared(given: Measurement, path: Path) -> Measurement:

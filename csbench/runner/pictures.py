@@ -29,7 +29,7 @@ def missing(suite: Suite, images: int, stored: Mapping[str, pd.DataFrame]) -> li
 def _there(cell: Cell, images: int, rows: pd.DataFrame | None) -> bool:
     if rows is None:
         return False
-    here = rows.loc[(rows["level"] == _level(cell)) & (rows["fingerprint"] == cell.id.fingerprint)]
+    here = rows.loc[(rows["level"] == _level(cell)) & (rows["made_by"] == cell.id.made_by)]
     return len(here) == images
 
 
@@ -61,7 +61,7 @@ def recover(cells: list[Cell], images: int) -> Iterator[dict[str, pd.DataFrame]]
             continue
         x_hat = answer.x_hat if isinstance(answer, Recovery) else answer
         error = metrics.mse(x_hat, truth.x).numpy()
-        found[cell.method_name] = frame_of(level, truth.ids, _pixels(x_hat, shape), error, cell.id.fingerprint)
+        found[cell.method_name] = frame_of(level, truth.ids, _pixels(x_hat, shape), error, cell.id.made_by)
         yield found
 
 

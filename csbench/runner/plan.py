@@ -8,10 +8,11 @@ import itertools
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
-from typing import Literal
 
 from csbench.errors import CsbenchError, MissingWeights, UsageError
-from csbench.fingerprint import fingerprint
+from csbench.freshness.lineage import Lineage
+from csbench.freshness.made_by import NO_WEIGHTS, MadeOf, made_of
+from csbench.freshness.states import Stored, Verdict, judge
 from csbench.method import Method
 from csbench.priors import checkpoint
 from csbench.priors.generator import ARCHITECTURES
@@ -19,8 +20,6 @@ from csbench.problem import Problem, check_operator
 from csbench.registry import get_dataset, get_method
 from csbench.store import CellId
 from csbench.suites import Suite
-
-State = Literal["fresh", "stale", "missing", "failed", "not_applicable"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +29,7 @@ class Cell:
     Attributes:
         method_name: as registered; a configuration has another name than its class.
         method: bound to the suite's dataset.
+        made_of: what its numbers are made of; None where nobody has trained its prior.
     """
 
     suite: Suite
@@ -37,6 +37,7 @@ class Cell:
     method_name: str
     method: Method
     id: CellId
+    made_of: MadeOf | None
 
     @property
     def where(self) -> str:
@@ -73,15 +74,28 @@ def make_cells(suite: Suite) -> list[Cell]:
         noise_norm: [(name, _bound(name, served_as, suite.operator, noise_norm)) for name in suite.methods]
         for noise_norm in suite.noise_norms
     }
-    prints = {(noise, name): made_by(one, suite.operator) for noise, all_ in bound.items() for name, one in all_}
+    parts = {
+        (noise_norm, name): ingredients(method, suite)
+        for noise_norm, methods in bound.items()
+        for name, method in methods
+    }
     cells = []
     for draw, m, noise_norm in itertools.product(range(suite.draws), suite.m, suite.noise_norms):
         problem = Problem(suite.dataset, suite.operator, m, noise_norm, draw, suite.images_at(m))
         for name, method in bound[noise_norm]:
             coordinates = [suite.name, suite.version, asdict(problem), name, method.params()]
             key = hashlib.sha256(json.dumps(coordinates, sort_keys=True).encode()).hexdigest()[:16]
-            cells.append(Cell(suite, problem, name, method, CellId(key, prints[noise_norm, name])))
+            made = parts[noise_norm, name]
+            cells.append(Cell(suite, problem, name, method, CellId(key, made.made_by if made else NO_WEIGHTS), made))
     return cells
+
+
+def ingredients(method: Method, suite: Suite) -> MadeOf | None:
+    """What the numbers of a bound method on a suite are made of; None where nobody has trained its prior."""
+    try:
+        return made_of(method, suite.operator, suite.dataset, suite.images)
+    except MissingWeights:
+        return None  # such cells are not applicable, until somebody trains the prior
 
 
 def _bound(name: str, dataset: str, operator: str, noise_norm: float) -> Method:
@@ -107,28 +121,21 @@ def generators(suite: Suite) -> list[str]:
     return found
 
 
-def states(cells: Iterable[Cell], stored: Iterable[tuple[CellId, str]]) -> Iterator[tuple[Cell, State]]:
+def verdicts(
+    cells: Iterable[Cell], published: dict[tuple, Stored], finished: dict[str, Stored], lineage: Lineage
+) -> Iterator[tuple[Cell, Verdict]]:
     """Each cell with its state.
 
     Args:
-        stored: id and status of every cell in the results and in the journal; where two share a key, the later counts.
+        published: what is in the results, by method, m, noise norm and draw.
+        finished: what is in the journal, by key; it is newer.
     """
-    known = {cell_id.key: (cell_id.fingerprint, status) for cell_id, status in stored}
     for cell in cells:
-        made_by, status = known.get(cell.id.key, (None, None))
-        if made_by is None:
-            yield cell, "missing"
-        elif made_by != cell.id.fingerprint:
-            yield cell, "stale"
-        elif status == "not_applicable":
-            yield cell, "not_applicable"
-        else:
-            yield cell, "fresh" if status == "ok" else "failed"
+        problem = cell.problem
+        place = (cell.method_name, problem.m, problem.noise_norm, problem.draw)
+        yield cell, judge(cell.id.key, cell.made_of, finished.get(cell.id.key) or published.get(place), lineage)
 
 
-def made_by(method: Method, operator: str) -> str:
-    """The fingerprint of the method under an operator, or a word that says that nobody has trained its prior."""
-    try:
-        return fingerprint(method, operator)
-    except MissingWeights:
-        return "no-weights"  # such cells are not applicable, until somebody trains the prior
+def accepts(cell: Cell, made_by: str, lineage: Lineage) -> bool:
+    """Whether what has this hash may stand for what the code here would make for the cell."""
+    return made_by == cell.id.made_by or lineage.leads(made_by, cell.id.made_by)

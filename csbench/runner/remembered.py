@@ -11,15 +11,17 @@ import contextlib
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from csbench.files import write_atomically
+from csbench.freshness.lineage import lineage_path
+from csbench.freshness.states import ACCEPTED
 from csbench.registry import source_roots
 from csbench.suites import Suite
 
-DONE = ("fresh", "not_applicable")
 BY_CONTENT = (".py", ".json", ".toml")  # other files are large: their size and time of change must do
 
 
@@ -38,7 +40,7 @@ def remember(suite: Suite, results: Path, before: str, files: Iterable[Path], an
 
     Args:
         before: `stamp` as it was before the answer was computed.
-        answer: method to state to number of cells.
+        answer: `counts`, method to state to number of cells, and `reasons`, method to reason to number of cells.
         files: further files that the answer depends on: the methods' own data, wherever they are.
     """
     paths = sorted(map(str, files))
@@ -52,24 +54,33 @@ def remember(suite: Suite, results: Path, before: str, files: Iterable[Path], an
             write_atomically(_file(results), json.dumps(known | {suite.name: entry}).encode())
 
 
-def open_cells(answer: Mapping[str, Mapping[str, int]]) -> int:
-    """How many cells are stale, missing or failed.
+def open_cells(counts: Mapping[str, Mapping[str, int]]) -> int:
+    """How many cells are changed, stale, missing or failed.
 
     Args:
-        answer: method to state to number of cells.
+        counts: method to state to number of cells.
     """
-    return sum(count for states in answer.values() for state, count in states.items() if state not in DONE)
+    return sum(count for states in counts.values() for state, count in states.items() if state not in ACCEPTED)
 
 
 def stamp(suite: Suite, results: Path) -> str:
     """A hash of `code_stamp`, of the suite, and of its results and journal."""
     files = [*(results / f"suite={suite.name}").glob("*.parquet"), *results.glob(".journal.sqlite*")]
-    return hashlib.sha256(f"{code_stamp()}{suite}{results.resolve()}{_seen(files)}".encode()).hexdigest()
+    files.append(lineage_path(results, suite.name))
+    folders = [os.environ.get(name) for name in ("CSBENCH_DATA", "CSBENCH_WEIGHTS")]
+    facts = f"{code_stamp()}{suite}{results.resolve()}{_seen(files)}{folders}{_packages()}"
+    return hashlib.sha256(facts.encode()).hexdigest()
 
 
 def code_stamp() -> str:
     """A hash of all code, weights and tuned values."""
     return _seen(_walked(source_roots()))
+
+
+def _packages() -> list[str]:
+    """The installed packages with their versions, as the names of the folders of their metadata say."""
+    folders = [folder for folder in sys.path if os.path.isdir(folder)]
+    return sorted(name for folder in folders for name in os.listdir(folder) if name.endswith("-info"))
 
 
 def _file(results: Path) -> Path:

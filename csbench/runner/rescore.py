@@ -15,7 +15,7 @@ from csbench.journal import Journal
 from csbench.measurement import Measurement
 from csbench.problem import Problem, Truth
 from csbench.runner.kept import kept
-from csbench.runner.score import metric_columns
+from csbench.runner.scoring import metric_columns
 from csbench.store import METRICS, SCHEMA, CellId, read_file, read_provenance, write_file
 from csbench.suites import Suite
 
@@ -80,11 +80,11 @@ def rescore(suite: Suite, results: Path, report: Callable[[], None] = lambda: No
 def _cells(table: pa.Table, suite: Suite) -> dict[tuple[Problem, CellId, str], dict[int, int]]:
     """Row number to image for the rows with a reconstruction, by cell and run."""
     cells: dict[tuple[Problem, CellId, str], dict[int, int]] = {}
-    columns = ["key", "fingerprint", "run_id", "m", "noise_norm", "draw", "batch_size", "status", "image"]
+    columns = ["key", "made_by", "run_id", "m", "noise_norm", "draw", "batch_size", "status", "image"]
     for i, row in enumerate(table.select(columns).to_pylist()):
         if row["status"] == "ok":
             where = (suite.dataset, suite.operator, row["m"], row["noise_norm"], row["draw"], row["batch_size"])
-            place = (Problem(*where), CellId(row["key"], row["fingerprint"]), row["run_id"])
+            place = (Problem(*where), CellId(row["key"], row["made_by"]), row["run_id"])
             cells.setdefault(place, {})[i] = row["image"]
     return cells
 

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import torch
-from torch import Tensor
 
-from csbench import metrics
 from csbench.measurement import Measurement
 from csbench.problem import Truth, digest
 from csbench.runner.plan import Cell
-from csbench.runner.worker import Outcome
+from csbench.runner.scoring import finite, metric_columns
+from csbench.runner.solving import Outcome
 from csbench.store import DIAGNOSTIC, make_table
 
 
@@ -61,7 +60,7 @@ def score(cell: Cell, outcome: Outcome, given: Measurement, truth: Truth, run_id
         "batch_size": given.batch,
         "threads": outcome.threads,
         "device": str(given.y.device),
-        "fingerprint": cell.id.fingerprint,
+        "made_by": cell.id.made_by,
         "run_id": run_id,
     }
     rows = [
@@ -72,22 +71,10 @@ def score(cell: Cell, outcome: Outcome, given: Measurement, truth: Truth, run_id
     x_hat = torch.from_numpy(outcome.x_hat)
     columns = metric_columns(x_hat, given, truth)
     columns |= {f"{DIAGNOSTIC}{name}": value.tolist() for name, value in outcome.diagnostics.items()}
-    finite = torch.isfinite(x_hat).all(1).tolist()
+    whole = finite(x_hat)
     for i, row in enumerate(rows):
-        if finite[i]:
+        if whole[i]:
             row |= {name: column[i] for name, column in columns.items()}
         else:
             row |= {"status": "diverged", "reason": "x_hat is not finite"}
     return make_table(rows)
-
-
-def metric_columns(x_hat: Tensor, given: Measurement, truth: Truth) -> dict[str, list[float]]:
-    """Every metric in `store.METRICS` for each image of a batch."""
-    values = {
-        "mse": metrics.mse(x_hat, truth.x),
-        "relative_l2": metrics.relative_l2(x_hat, truth.x),
-        "psnr": metrics.psnr(x_hat, truth.x),
-        "ssim": metrics.ssim(x_hat, truth.x, given.image_shape),
-        "measurement_error": (given.A(x_hat) - given.y).double().norm(dim=1),
-    }
-    return {name: value.tolist() for name, value in values.items()}

@@ -21,13 +21,14 @@ import pandas as pd
 import torch
 
 from csbench.errors import UsageError
+from csbench.freshness.lineage import Lineage
 from csbench.measurement import Measurement
 from csbench.priors.precision import fast_bf16
 from csbench.problem import Problem, Truth, digest
 from csbench.registry import get_dataset
 from csbench.runner.local import Limits, run_cells
-from csbench.runner.plan import Cell, make_cells
-from csbench.runner.score import metric_columns
+from csbench.runner.plan import Cell, accepts, make_cells
+from csbench.runner.scoring import metric_columns
 from csbench.seeding import stream
 from csbench.store import METRICS, floor_path, read_file
 from csbench.suites import Suite, load_suite
@@ -88,7 +89,7 @@ def verify(
     yield Check(f"{len(frame)} rows in the schema, of suite {suite.name} version {suite.version}")
     cells = make_cells(suite.narrowed(methods=(method,)))
     yield _complete(frame, cells, suite)
-    yield _same_code(frame, cells)
+    yield _same_code(frame, cells, Lineage.read(path.parent.parent, suite.name))
     yield Check("every row is ok or says why not", _unexplained(frame))
     ok = frame[frame["status"] == "ok"]
     odd = int((~(np.abs(ok["psnr"] + 10 * np.log10(ok["mse"])) < 1e-6)).sum())
@@ -138,9 +139,11 @@ def _complete(frame: pd.DataFrame, cells: list[Cell], suite: Suite) -> Check:
     return Check(f"all {len(cells)} cells of the suite, each with all its images", fault)
 
 
-def _same_code(frame: pd.DataFrame, cells: list[Cell]) -> Check:
-    made_by = {c: set(_rows(frame, c)[["key", "fingerprint"]].itertuples(index=False, name=None)) for c in cells}
-    other = [c for c, found in made_by.items() if found - {(c.id.key, c.id.fingerprint)}]
+def _same_code(frame: pd.DataFrame, cells: list[Cell], lineage: Lineage) -> Check:
+    made_by = {c: set(_rows(frame, c)[["key", "made_by"]].itertuples(index=False, name=None)) for c in cells}
+    other = [
+        c for c, found in made_by.items() if any(key != c.id.key or not accepts(c, one, lineage) for key, one in found)
+    ]
     told = {json.dumps(cell.method.params(), sort_keys=True) for cell in cells}
     if set(frame["params"]) - told:
         return Check("made by the method as it stands here", f"column params is not {' or '.join(told)} everywhere")
