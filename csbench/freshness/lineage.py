@@ -1,4 +1,4 @@
-"""Proofs that two hashes `made_by` stand for the same numbers, or not; `csbench prove` keeps them in `results/lineage/`.
+"""Proofs that two hashes `made_by` stand for the same numbers, or not: `results/lineage/`, of `csbench prove`.
 
 A text file for each suite, one line for each proof, so that Git merges what two people add.
 """

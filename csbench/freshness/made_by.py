@@ -92,7 +92,8 @@ def made_of(method: Method, operator: str, dataset: str, images: int) -> MadeOf:
     cls = type(method)
     roots = roots_of(cls, operator, dataset)
     used, own = code_of(roots), code_of(((cls.__module__, (cls.__qualname__, "recover")),))
-    splits: list[tuple[str, Split, int | None]] = [(dataset, "test", images)]
+    test: Split = "test"
+    splits: list[tuple[str, Split, int | None]] = [(dataset, test, images)]
     if READS_IMAGES & {name for unit in own.units.values() for name in unit.names}:
         everything: tuple[Split, ...] = SPLITS
         read = {dataset} | {str(value) for value in method.params().values()} & entries("datasets").keys()

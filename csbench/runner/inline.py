@@ -6,7 +6,10 @@ Proofs call this in the checkout that older results were made with, so names, ar
 from __future__ import annotations
 
 import dataclasses
+import pickle
+import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,8 +20,7 @@ from csbench.problem import Problem, digest
 from csbench.registry import get_method
 from csbench.runner.plan import make_cells
 from csbench.runner.scoring import finite, metric_columns
-from csbench.runner.solving import solve
-from csbench.runner.worker import import_all
+from csbench.runner.worker import Task, run, share
 from csbench.seeding import seed_of
 from csbench.suites import load_suite
 
@@ -38,8 +40,13 @@ def run_inline(problem: Mapping[str, Any], method: str, params: Mapping[str, Any
     given, truth = where.simulate()
     answer: dict[str, Any] = {"y": np.array([digest(y) for y in given.y])}
     bound = with_params(get_method(method)(), params)
-    import_all(tuple(code_of(roots_of(type(bound), where.operator, where.dataset)).modules))
-    outcome = solve(bound, given, seed_of(*where.method_seed_names()))
+    modules = tuple(code_of(roots_of(type(bound), where.operator, where.dataset)).modules)
+    with tempfile.TemporaryDirectory(prefix="csbench-inline-") as folder:
+        path = Path(folder, "given.pt")
+        share(
+            given, path
+        )  # as workers get it, from a file that is mapped, for where A lies in memory shows in last bits
+        outcome = run(Task(pickle.dumps(bound), path, seed_of(*where.method_seed_names()), modules, None))
     answer |= {"status": outcome.status, "reason": outcome.reason or ""}
     if outcome.x_hat is None:
         return answer

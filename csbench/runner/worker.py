@@ -54,14 +54,14 @@ class Task:
         method: pickled, so that one that cannot be unpickled fails where its exceptions are caught.
         given: the file that `share` wrote.
         modules: what the method may import.
-        weights: names of those that it may load.
+        weights: names of those that it may load; None: any.
     """
 
     method: bytes
     given: Path
     seed: int
     modules: tuple[str, ...]
-    weights: frozenset[str]
+    weights: frozenset[str] | None
 
 
 def share(given: Measurement, path: Path) -> Measurement:

@@ -88,7 +88,7 @@ Spans = dict[str, set[Span]]  # path to what has run
 
 
 @dataclass
-class _Group:
+class Group:
     """Claims whose old code is one commit's."""
 
     side: Side
@@ -163,15 +163,15 @@ def prove(
     seconds = SHARE * 60 * budget / 2 / max(1, len(asked) - len(lost))
     for commit, group in groups.items():
         report(f"running cells with the code of {commit[:12]} and with that of today")
-        yield from _examined(group, checkouts.folder / f"answers-{commit[:12]}", seconds, 60 * budget)
+        yield from examined(group, checkouts.folder / f"answers-{commit[:12]}", seconds, 60 * budget)
 
 
 def _grouped(
     asked: list[Claim], lineages: dict[str, Lineage], checkouts: Checkouts, since: str | None,
     environment: Path | None, adapter: Path | None, report: Callable[[str], None],
-) -> tuple[dict[str, _Group], list[Finding]]:  # fmt: skip
+) -> tuple[dict[str, Group], list[Finding]]:  # fmt: skip
     """Claims by the commit that has the code of their rows, and those for which there is none here."""
-    groups: dict[str, _Group] = {}
+    groups: dict[str, Group] = {}
     open_claims, excuses = list(asked), dict.fromkeys(map(id, asked), "no commit is known that has their code")
     wanted: dict[str, list[Claim]] = defaultdict(list)
     tried: set[tuple[int, str]] = set()
@@ -201,7 +201,7 @@ def _grouped(
                 if there is None or there.made_by not in known:
                     excuses[id(claim)] = _not_that_code(commit, there, claim.old)
                     continue
-                group = groups.setdefault(commit, _Group(side, [], []))
+                group = groups.setdefault(commit, Group(side, [], []))
                 group.claims.append(claim)
                 group.roots.append(there)
                 open_claims.remove(claim)
@@ -235,7 +235,7 @@ def _not_that_code(commit: str, there: MadeOf | None, old: MadeOf) -> str:
     return f"{said} ({differing}); name one that has, with --since"
 
 
-def _examined(group: _Group, folder: Path, seconds: float, limit: float) -> Iterator[Finding]:
+def examined(group: Group, folder: Path, seconds: float, limit: float) -> Iterator[Finding]:
     """Run the cells of a group with both codes, and judge each claim."""
     for claim in group.claims:
         for cell in claim.chosen(seconds):
@@ -299,7 +299,7 @@ def _ran(old: Answers, new: Answers, numbers: Collection[int]) -> tuple[Spans, S
     return spans
 
 
-def _interpreted(group: _Group, changes: dict, ran: tuple[Spans, Spans]) -> list[dict[str, Any]]:
+def _interpreted(group: Group, changes: dict, ran: tuple[Spans, Spans]) -> list[dict[str, Any]]:
     """One image of the cheapest cell of each method that has compiled lines which nobody saw run."""
     jobs = []
     for claim in group.claims:
