@@ -1,0 +1,426 @@
+"""What shows in a hash `made_by` and what does not; what a changed line leaves of published results."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from csbench.freshness import normal
+from csbench.freshness.changes import differences
+from csbench.freshness.closure import Closure, closure
+from csbench.freshness.lineage import Lineage, Proof
+from csbench.freshness.source import Tree
+
+from .conftest import ROOT
+
+SNIPPETS = {  # least minor version of Python 3 that reads it, source, hash
+    "f-strings": (11, 'def f(x, w):\n    return f"{x!r:>{w}}" "tail" f"{x = }" "é" f"{x:{w}.2f}" f""\n', "5baeb5d25b589888"),
+    "walrus": (11, "if (k := len(x)) > 2 and not (lambda v: v + k)(1e-6):\n    y = [a for a in x if (b := a)]\n", "028b3a5ba74a6027"),
+    "match": (
+        11,
+        'match x:\n    case {"a": 1, **rest} if rest:\n        y = 1\n    case [1, *_] | P(z=2):\n        y = -0.0\n',
+        "fa929990fadc6cb4",
+    ),
+    "async": (
+        11,
+        "async def g():\n    async with a as b:\n        await c\n    async for i in y:\n        yield i\n"
+        "    return [j async for j in y]\n",
+        "02c70daaa4f7fdfb",
+    ),
+    "groups": (11, "try:\n    f()\nexcept* ValueError as e:\n    raise KeyError('a') from e\nfinally:\n    g(*a, **b)\n", "4d73b92247f05352"),
+    "type parameters": (12, "def f[T: int](x: T) -> T:\n    return x\nclass C[T]:\n    y: T = 1\ntype L[T] = list[T]\n", "1077e76217fbcdec"),
+    "nested quotes": (12, "def f(d):\n    return f\"{d[\"a\"]} {f'{1}'}\"\n", "7a7720cb9899f6fc"),
+    "defaults of type parameters": (13, "def f[T = int](x: T) -> T:\n    return x\n", "940b4a1660b30446"),
+}
+
+
+def interpreters() -> Iterator[tuple[int, str]]:
+    """Minor version and path of every supported Python that this machine has."""
+    folders = [*map(Path, os.environ.get("PATH", "").split(os.pathsep)), *Path(sys.base_prefix).parent.glob("*/bin")]
+    folders += [*Path.home().glob(".pyenv/versions/*/bin"), *Path.home().glob(".local/share/uv/python/*/bin")]
+    found: dict[int, str] = {sys.version_info.minor: sys.executable}
+    for minor in range(11, 15):
+        for folder in folders:
+            path = folder / f"python3.{minor}"
+            if minor not in found and path.is_file():
+                asked = [str(path), "-c", "import sys; print(sys.version_info.minor)"]
+                done = subprocess.run(asked, capture_output=True, text=True)
+                if done.stdout.strip() == str(minor):
+                    found[minor] = str(path)
+    yield from found.items()
+
+
+@pytest.mark.parametrize(("minor", "python"), list(interpreters()), ids=str)
+def test_every_python_gives_the_same_hashes(minor, python):
+    known = {name: source for name, (least, source, _) in SNIPPETS.items() if least <= minor}
+    known |= {str(path.relative_to(ROOT)): path.read_text() for path in sorted((ROOT / "methods").glob("*.py"))}
+    code = (
+        "import ast, json, runpy, sys; n = runpy.run_path(sys.argv[1]); "
+        "print(json.dumps({k: n['digest'](s.text for s in n['statements'](ast.parse(v).body)) "
+        "for k, v in json.load(sys.stdin).items()}))"
+    )
+    command = [python, "-c", code, normal.__file__]
+    done = subprocess.run(command, input=json.dumps(known), capture_output=True, text=True, check=True)
+    told = json.loads(done.stdout)
+    pinned = {name: found for name, (_, _, found) in SNIPPETS.items()}
+    assert told == {name: pinned.get(name) or hash_of(source) for name, source in known.items()}
+
+
+def hash_of(source: str) -> str:
+    return normal.digest(statement.text for statement in normal.statements(ast.parse(source).body))
+
+
+BASE = '''
+class C(Base):
+    """Doc."""
+
+    x: int = 1
+
+    def f(self, a: int) -> int:
+        # comment
+        if a < 0:
+            raise ValueError(f"a is {a}")
+        assert a != 3, "three"
+        return a + self.x
+'''
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"""Doc."""', '"""Another."""\n\n    # and a comment'),
+        ("a: int) -> int", 'a: "Float[Tensor, \'m\']") -> float'),
+        ("x: int = 1", "x: float = 1"),
+        ('f"a is {a}"', '"a is negative; give " + f"another {a}"'),
+        ('"three"', 'f"not {a}"'),
+        ("        return", "\n        return"),
+        ("    def f", "    def __repr__(self):\n        return 'C'\n\n    def f"),
+    ],
+)
+def test_what_moves_no_number_does_not_show(old, new):
+    assert old in BASE
+    assert hash_of(BASE.replace(old, new)) == hash_of(BASE)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("a + self.x", "self.x + a"),
+        ("x: int = 1", "x: int = 2"),
+        ("x: int = 1", "x: ClassVar[int] = 1"),
+        ("x: int = 1", "y: int = 0\n    x: int = 1"),
+        ("ValueError", "KeyError"),
+        ("a < 0", "a <= 0"),
+        ("a != 3", "a != 4"),
+        ("Base", "Other"),
+    ],
+)
+def test_what_may_move_a_number_shows(old, new):
+    assert hash_of(BASE.replace(old, new)) != hash_of(BASE)
+
+
+@pytest.fixture
+def package(tmp_path) -> Callable[..., Closure]:
+    """Writes modules of a package called csbench, and gives the code that `csbench.start` uses of `go`."""
+    versions = iter(range(100))
+
+    def write(**modules: str) -> Closure:
+        folder = tmp_path / str(next(versions))
+        (folder / "csbench").mkdir(parents=True)
+        (folder / "csbench" / "__init__.py").touch()
+        for name, source in modules.items():
+            (folder / "csbench" / f"{name}.py").write_text(source)
+        return closure(Tree(folder), [("csbench.start", ["go"])])
+
+    return write
+
+
+def test_only_what_is_used_counts(package):
+    code = package(
+        start="from csbench.tools import helper\nimport numpy as np\nimport rich\ndef go():\n    return helper(np.pi)\n",
+        tools="import scipy\nLIMIT = 3\ndef helper(x):\n    return x + LIMIT\ndef unused(x):\n    return scipy.x\n",
+    )
+    assert set(code.units) >= {("csbench.start", "go"), ("csbench.tools", "helper"), ("csbench.tools", "LIMIT")}
+    assert ("csbench.tools", "unused") not in code.units
+    assert code.packages == {"numpy"}
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        "getattr(tools, 'hid' + name)()",
+        "getattr(tools, f'{name}')()",
+        "tools.hidden()",
+        "getattr(tools, 'hidden')()",
+        "vars(tools)[name]()",
+    ],
+)
+def test_what_is_reached_by_text_counts(package, use):
+    code = package(
+        start=f"from csbench import tools\ndef go(name):\n    return tools.table() + {use}\n",
+        tools="def table():\n    return globals()\ndef hidden():\n    return 1\n" if "hidden" not in use else
+        "def table():\n    return 0\ndef hidden():\n    return 1\n",
+    )  # fmt: skip
+    assert ("csbench.tools", "hidden") in code.units
+
+
+def test_methods_that_foreign_code_calls_count(package):
+    code = package(
+        start="from torch import nn\nfrom csbench.tools import Plain\n"
+        "class Net(nn.Module):\n    def forward(self, x):\n        return x\n"
+        "def go(x):\n    return Net()(x) + Plain().used()\n",
+        tools="class Plain:\n    def used(self):\n        return 1\n    def idle(self):\n        return 2\n"
+        "    def __len__(self):\n        return 3\n",
+    )
+    assert ("csbench.start", "Net.forward") in code.units
+    assert ("csbench.tools", "Plain.used") in code.units
+    assert ("csbench.tools", "Plain.idle") not in code.units
+
+
+def test_functions_that_register_themselves_count(package):
+    code = package(
+        start="from csbench.tools import TABLE\ndef go(name):\n    return TABLE[name]()\n",
+        tools="TABLE = {}\ndef enter(f):\n    TABLE[f.__name__] = f\n    return f\n@enter\ndef hidden():\n    return 1\n",
+    )
+    assert code.code["csbench.tools"] != package(
+        start="from csbench.tools import TABLE\ndef go(name):\n    return TABLE[name]()\n",
+        tools="TABLE = {}\ndef enter(f):\n    TABLE[f.__name__] = f\n    return f\n@enter\ndef hidden():\n    return 2\n",
+    ).code["csbench.tools"]
+
+
+def test_a_moved_module_differs_in_nothing_that_has_to_run(package):
+    body = "def helper(x):\n    if x > 9:\n        return -x\n    return x\n"
+    old = package(start="from csbench.tools import helper\ndef go():\n    return helper(1)\n", tools=body)
+    new = package(start="from csbench.things import helper\ndef go():\n    return helper(1)\n", things=body)
+    assert old.code != new.code
+    assert differences(old, new, root_of(old), root_of(new)) == ([], [])
+
+
+def test_a_renamed_helper_differs_where_it_is_named(package):
+    body = "def {0}(x):\n    if x > 9:\n        return -x\n    return x\n"
+    start = "from csbench.tools import {0}\ndef go():\n    return {0}(1)\n"
+    old = package(start=start.format("helper"), tools=body.format("helper"))
+    new = package(start=start.format("aide"), tools=body.format("aide"))
+    gone, come = differences(old, new, root_of(old), root_of(new))
+    lines = {(one.path, one.spans[0][0]) for one in come}
+    assert lines == {("csbench/start.py", 1), ("csbench/start.py", 3), ("csbench/tools.py", 1)}
+    assert len(gone) == 3
+
+
+def test_every_branch_of_a_changed_expression_has_to_run(package):
+    old = package(start="def go(x):\n    return x if x > 0 else 1\n")
+    new = package(start="def go(x):\n    return x if x > 0 else 2\n")
+    _, (come,) = differences(old, new, root_of(old), root_of(new))
+    assert not come.is_covered([(2, 11, 2, 12), (2, 16, 2, 21)])
+    assert come.is_covered([(2, 16, 2, 21), (2, 27, 2, 28)])
+
+
+def root_of(code: Closure) -> Path:
+    return code.paths["csbench.start"].parents[1]
+
+
+def proof(old: str, new: str, outcome: str = "equal") -> Proof:
+    return Proof("m", old, new, outcome, "25/0", 3, "", "abc", "torch 2, some processor")  # type: ignore[arg-type]
+
+
+def test_proofs_make_chains_and_survive_a_file(tmp_path):
+    lineage = Lineage().with_proofs([proof("b", "c"), proof("a", "b"), proof("c", "d", "differs")])
+    lineage.write(tmp_path, "s")
+    again = Lineage.read(tmp_path, "s")
+    assert again == lineage
+    assert again.leads("a", "c")
+    assert not again.leads("c", "a")
+    assert not again.leads("a", "d")
+    assert again.refuted("a", "d")
+    assert not again.refuted("a", "c")
+    assert list(again.equal_to("a")) == ["a", "b", "c"]
+    assert Lineage.read(tmp_path, "another") == Lineage()
+
+
+METHOD = '''
+from dataclasses import dataclass, replace
+
+from csbench.measurement import Measurement
+from csbench.method import Method, Recovery
+from csbench.priors import checkpoint
+
+SCALE = 0.5
+
+
+@dataclass(frozen=True)
+class {name}(Method):
+    """The adjoint, scaled."""
+
+    def recover(self, given, rng):
+        x_hat = SCALE * given.A.adjoint(given.y)
+        if given.m > 700:
+            x_hat = 2 * x_hat
+        return x_hat.clamp(0, 1)
+'''
+SILENT = '''
+from dataclasses import dataclass
+
+from csbench.method import Method
+from csbench.priors import checkpoint
+
+
+@dataclass(frozen=True)
+class Silent(Method):
+    """The mean image, from weights that the class does not tell of."""
+
+    def recover(self, given, rng):
+        return checkpoint.load("mean-mnist")[0]["mean"].to(given.y).expand(given.batch, -1).clone()
+'''
+SUITE = """\
+name = "tiny"
+version = 1
+title = "A tiny suite"
+dataset = "mnist"
+operator = "gaussian"
+m = [10, 25]
+noise_norm = 0.1
+images = 3
+draws = 1
+reference_m = 25
+methods = ["plain", "tight", "last-bit", "rare", "silent", "min-norm", "lasso-dct"]
+"""
+
+
+class Checkout:
+    """A clone of the project in which people change things."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.environment = os.environ | {"PYTHONPATH": str(folder), "COLUMNS": "200", "NO_COLOR": "1"}
+        self.environment.pop("CSBENCH_WEIGHTS", None)
+
+    def git(self, *arguments: str) -> str:
+        identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
+        done = subprocess.run(["git", *identity, *arguments], cwd=self.folder, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    def csbench(self, *arguments: str) -> subprocess.CompletedProcess:
+        command = [sys.executable, "-m", "csbench", *arguments]
+        return subprocess.run(command, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=300)
+
+    def states(self) -> dict[str, str]:
+        """Method to the one state of all of its cells."""
+        told = json.loads(self.csbench("status", "tiny", "--json").stdout)
+        return {name: " ".join(state for state, count in counts.items() if count) for name, counts in told.items()}
+
+    def edit(self, path: str, old: str, new: str) -> None:
+        file = self.folder / path
+        assert old in file.read_text()
+        file.write_text(file.read_text().replace(old, new))
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory) -> Checkout:
+    """A clone with a small suite of its own, run and committed."""
+    folder = tmp_path_factory.mktemp("checkout") / "csbench"
+    subprocess.run(["git", "clone", "--quiet", "--no-checkout", str(ROOT), str(folder)], check=True)
+    checkout = Checkout(folder)
+    checkout.git("sparse-checkout", "set", "--no-cone", "/*", "!/results/", "!/docs/")
+    checkout.git("checkout", "--quiet")
+    changed = subprocess.run(["git", "ls-files", "-mo", "--exclude-standard", "csbench", "methods", "datasets"],
+                             cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()  # fmt: skip
+    for path in changed:  # what is not committed yet is what is to be tested
+        if (ROOT / path).is_file():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / path, folder / path)
+    for name in ("Plain", "Tight", "LastBit", "Rare"):
+        (folder / "methods" / f"{name.lower()}.py").write_text(METHOD.format(name=name))
+    (folder / "methods" / "silent.py").write_text(SILENT)
+    (folder / SUITES / "tiny.toml").write_text(SUITE)
+    checkout.git("add", "--all")
+    checkout.git("commit", "--quiet", "-m", "a suite")
+    done = checkout.csbench("run", "tiny", "--jobs", "1")
+    assert done.returncode == 0, done.stderr
+    checkout.git("add", "--sparse", "results/suite=tiny")
+    checkout.git("commit", "--quiet", "-m", "results")
+    return checkout
+
+
+SUITES = "csbench/suites"
+
+
+@pytest.fixture
+def checkout(published) -> Iterator[Checkout]:
+    yield published
+    published.git("reset", "--quiet", "--hard")
+    published.git("clean", "--quiet", "-fd", "results", "csbench", "methods", "datasets")
+
+
+def test_a_refactoring_is_proved_and_a_change_is_not(checkout):
+    """One commit renames a helper of all methods, moves a module, rewords errors; and changes four methods."""
+    checkout.git("checkout", "--quiet", "-b", "refactoring")
+    checkout.edit("csbench/problem.py", "def draw_operator", "def drawn_operator")
+    checkout.edit("csbench/problem.py", "= draw_operator(", "= drawn_operator(")
+    checkout.edit("csbench/freshness/made_by.py", '"draw_operator"', '"drawn_operator"')
+    checkout.git("mv", "csbench/metrics.py", "csbench/measures.py")
+    checkout.edit("csbench/runner/scoring.py", "from csbench import metrics", "from csbench import measures as metrics")
+    checkout.edit("csbench/runner/scoring.py", "def finite", "def finite")
+    checkout.edit("csbench/measurement.py", "y must have shape", "y has to be of the shape")
+    checkout.edit("methods/tight.py", "SCALE = 0.5", "SCALE = 0.25")
+    checkout.edit("methods/lastbit.py", "SCALE * given.A.adjoint(given.y)", "given.A.adjoint(SCALE * given.y / 3) * 3")
+    checkout.edit("methods/rare.py", "x_hat = 2 * x_hat", "x_hat = 3 * x_hat")
+    checkout.git("commit", "--quiet", "--all", "-m", "refactoring")
+    assert set(checkout.states().values()) == {"changed"}
+    done = checkout.csbench("prove", "tiny")
+    assert done.returncode == 1
+    expected = dict.fromkeys(("plain", "silent", "min-norm", "lasso-dct"), "proved")
+    expected |= {"tight": "stale", "last-bit": "stale", "rare": "changed"}
+    assert checkout.states() == expected, done.stdout + done.stderr
+    assert "rare: changed: no cell ran csbench/methods/rare.py:19" in done.stdout
+    assert "last-bit: stale: x_hat differs by up to" in done.stdout
+    told = checkout.csbench("status", "tiny").stdout
+    assert "tight: 2 cells stale: other numbers, as a proof found" in told
+    assert "rare: 2 cells changed: code csbench." in told
+    rows = Lineage.read(checkout.folder / "results", "tiny").proofs
+    assert {one.commit for one in rows} == {checkout.git("rev-parse", "HEAD")}
+
+    # A second step is proved from the first, and the chain leads from the rows to it.
+    checkout.edit("csbench/problem.py", "drawn_operator", "operator_drawn")
+    checkout.edit("csbench/freshness/made_by.py", '"drawn_operator"', '"operator_drawn"')
+    done = checkout.csbench("prove", "tiny", "--methods", "plain,rare")
+    assert checkout.states()["plain"] == "proved", done.stdout + done.stderr
+    assert checkout.states()["rare"] == "changed"
+    checkout.git("reset", "--quiet", "--hard")
+    checkout.git("checkout", "--quiet", "-")
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new"),
+    [
+        ("csbench/metrics.py", "0.01, 0.03", "0.01, 0.02"),
+        ("csbench/runner/scoring.py", "truth.x, given.image_shape", "truth.x * 1.0000001, given.image_shape"),
+        ("csbench/problem.py", "self.noise_norm / m**0.5", "self.noise_norm / m**0.5000001"),
+        ("csbench/runner/solving.py", "torch.manual_seed(seed)", "torch.manual_seed(seed + 1)"),
+        ("csbench/operators/random.py", "dtype=torch.float64) / math.sqrt(m)", "dtype=torch.float64) / math.sqrt(m + 1)"),
+    ],
+)
+def test_what_moves_every_number_leaves_nothing_fresh(checkout, path, old, new):
+    checkout.edit(path, old, new)
+    assert set(checkout.states().values()) == {"changed"}
+
+
+def test_pixels_and_weights_leave_stale_what_they_move(checkout):
+    checkout.edit("csbench/embedded.py", 'arrays[f"{split}_pixels"]', 'arrays[f"{split}_pixels"] // 2')
+    assert set(checkout.states().values()) == {"stale"}
+    checkout.git("checkout", "--quiet", "csbench")
+    change = (
+        "from csbench.priors import checkpoint; t, c = checkpoint.load('mean-mnist'); t['mean'][5] += 1e-6; "
+        "checkpoint.save(checkpoint.PACKAGED, 'mean-mnist', t, {k: v for k, v in c.items() if k not in ('name', 'bytes', 'sha256')})"
+    )
+    subprocess.run([sys.executable, "-c", change], cwd=checkout.folder, env=checkout.environment, check=True)
+    states = checkout.states()
+    assert states.pop("silent") == "stale"
+    assert set(states.values()) == {"fresh"}
+    assert "silent: 2 cells stale: weights mean-mnist" in checkout.csbench("status", "tiny").stdout
