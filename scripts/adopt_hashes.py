@@ -10,7 +10,8 @@ row it has to be shown that the code here would make it again:
 2. every y, simulated anew here, has the stored hash, so images, operators, noise and seeds are;
 3. the commit in the rows' provenance and the code here make the same x_hat, diagnostics and metrics, to the bit, on the
    cheapest, the dearest affordable and a random cell of each method, which covers the worker and the metrics. Where
-   problem, worker and metrics of that commit are REV's to the letter, REV runs in its place.
+   problem, worker and metrics of that commit are REV's to the letter, REV runs in its place, and so it does for runs
+   whose code was not all committed.
 
 Only then are hashes rewritten: in results, counts, decompositions and pictures. What fails keeps nothing, and is named.
 """
@@ -146,7 +147,8 @@ def _claims(place: tuple[str, str], tables: dict, cells: dict, suites: dict[str,
         row = rows.get((cell.problem.m, cell.problem.noise_norm, cell.problem.draw))
         if cell.method_name == method and row and cell.made_of:
             cost = max(prove.LEAST_SECONDS, (row["cell_cpu_seconds"] or 0) * prove.IMAGES / row["batch_size"])
-            together[runs[row["run_id"]]["commit"], cell.id.made_by].append((cell, cost))
+            run = runs[row["run_id"]]
+            together["" if run["dirty"] else run["commit"], cell.id.made_by].append((cell, cost))
     for (commit, _), some in together.items():
         new = some[0][0].made_of
         yield prove.Claim(suites[suite], method, new, new, some, [commit], False)
@@ -158,7 +160,7 @@ def _differing(
     """Files of whose cells the commit in the provenance makes other numbers than the code here."""
     groups: dict[str, prove.Group] = {}
     rev_tree = checkouts.tree(rev)
-    stands_in: dict[str, str] = {}
+    stands_in = {"": rev}
     for claim in claims:
         commit = claim.commits[0]
         if commit not in stands_in:

@@ -19,6 +19,7 @@ from csbench.freshness.normal import COMPOUND, FUNCTIONS, Statement, digest, tex
 from csbench.freshness.source import Unit
 
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+FAR = 10**6  # columns
 Span = tuple[int, int, int, int]  # first line, first column, last line, last column
 
 
@@ -171,18 +172,16 @@ def _span(node: ast.AST) -> Span:
 
 
 def _header_span(node: ast.AST) -> Span:
-    """The statement up to its first block."""
+    """The statement up to its first block; the whole of it where what runs for it is nowhere else."""
     if isinstance(node, ast.match_case):
         return _span(node.pattern)
-    first, column, last, end = start, _, _, _ = _span(node)
+    first, column, last, end = _span(node)
     if isinstance(node, (*FUNCTIONS, ast.ClassDef)):
-        first = min([first, *(one.lineno for one in node.decorator_list)])
-        column = 0
-    if isinstance(node, COMPOUND) and getattr(node, "body", None):
+        return min([first, *(one.lineno for one in node.decorator_list)]), 0, last, end
+    if isinstance(node, COMPOUND) and not isinstance(node, ast.Try | ast.TryStar):
         body = node.body[0]  # type: ignore[attr-defined]
         line = min([body.lineno, *(one.lineno for one in getattr(body, "decorator_list", []))])
-        last, end = (line, body.col_offset) if line == start else (line - 1, 10**6)
-        last = max(last, first)
+        last, end = (line, body.col_offset) if line == first else (line - 1, FAR)
     return first, column, last, end
 
 
