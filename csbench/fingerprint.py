@@ -69,7 +69,7 @@ def _source(module: str) -> Path | None:
 def _tree(module: str) -> ast.Module:
     path = _source(module)
     assert path is not None
-    return ast.parse(path.read_text(encoding="utf-8"))
+    return ast.parse(path.read_bytes())
 
 
 @lru_cache
