@@ -24,7 +24,7 @@ from threadpoolctl import threadpool_limits
 from csbench.errors import MissingWeights
 from csbench.fingerprint import reachable
 from csbench.measurement import Measurement
-from csbench.method import NotApplicable, Recovery
+from csbench.method import NotApplicable, Recovery, check_requirements
 
 REASON_LENGTH = 2000
 SMALL = 2**24  # bytes of a measurement that may be in memory once more
@@ -114,6 +114,7 @@ def solve(task: Task) -> Outcome:
         torch.set_default_dtype(torch.float32)
         torch.set_grad_enabled(True)
         rng = torch.Generator().manual_seed(seed)
+        check_requirements(method)
         _import_all(type(method).__module__)
         _reset_peak_memory()
         with threadpool_limits(1):
