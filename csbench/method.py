@@ -21,6 +21,10 @@ class NotApplicable(CsbenchError):
     """Raised by a method that does not serve this kind of problem; recorded as such, and no failure."""
 
 
+class MissingPackages(NotApplicable):
+    """Raised where a method needs packages that are not installed; with them it may well be applicable."""
+
+
 @dataclass(frozen=True)
 class Recovery:
     """What a method returns where it has more to say than x_hat.
@@ -108,20 +112,25 @@ class Method(ABC):
         return {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
 
 
-def check_requirements(method: Method) -> None:
-    """See to it that the packages are there that a method needs.
-
-    Raises:
-        NotApplicable: some are not; says how to install them.
-    """
+def unmet_requirements(method: Method) -> str:
+    """Which packages a method needs that are not installed, and how to install them; empty where all are there."""
     missing = []
     for package in method.requires:
         try:
             version(package)
         except PackageNotFoundError:
             missing.append(package)
-    if missing:
-        raise NotApplicable(f"{method.name} needs {', '.join(missing)}: pip install {' '.join(missing)}")
+    return f"{method.name} needs {', '.join(missing)}: pip install {' '.join(missing)}" if missing else ""
+
+
+def check_requirements(method: Method) -> None:
+    """See to it that the packages are there that a method needs.
+
+    Raises:
+        MissingPackages: some are not; says how to install them.
+    """
+    if missing := unmet_requirements(method):
+        raise MissingPackages(missing)
 
 
 class PathMethod(Method):

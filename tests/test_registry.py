@@ -151,6 +151,23 @@ def test_a_plugin_that_cannot_be_imported_is_named(csbench, install_plugin, tiny
     assert "2 cells run, 2 ok" in done.stdout
 
 
+def test_a_method_runs_as_soon_as_its_packages_are_there(csbench, install_plugin, tiny_suite, tmp_path):
+    path = install_plugin("needy", PLUGIN.replace("level: float", 'requires = ("rare-package",)\n    level: float'))
+    run = ("run", tiny_suite, "--methods", "half-grey,zeros")
+    done = csbench(*run)
+    assert done.returncode == 0, done.stderr
+    said = "not applicable: half-grey needs rare-package: pip install rare-package"
+    assert said in done.stderr
+    assert '"not_applicable": 2' in csbench("status", tiny_suite, "--methods", "half-grey", "--json").stdout
+    assert "0 cells run" in csbench(*run).stdout
+    info = path.parent / "rare_package-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: rare-package\nVersion: 1.0\n")
+    done = csbench(*run)
+    assert "2 cells run, 2 ok" in done.stdout
+    assert said not in done.stderr
+
+
 def test_nothing_imports_against_the_current():
     """report and store import no torch; operators, measurement and method import nothing of the harness."""
     root = Path(registry.__file__).parent

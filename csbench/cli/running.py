@@ -104,7 +104,7 @@ def status(
         usable, broken = _loadable(whole.narrowed(methods=names(methods)), methods)
         found = suite_states(usable, results)
         table = found.counts()
-        if not broken:
+        if not broken and not found.unmet_requirements():
             remember(asked, results, before, found.data_files(), table)
     if as_json:
         print(json.dumps(table, indent=2))

@@ -16,6 +16,7 @@ from rich.console import Console
 
 from csbench.errors import MissingWeights
 from csbench.journal import Journal
+from csbench.method import unmet_requirements
 from csbench.progress import progress_bar
 from csbench.runner import provenance
 from csbench.runner.kept import keep
@@ -55,6 +56,11 @@ class States:
         for cell, state in self.cells:
             table[cell.method_name][state] += 1
         return {name: {state: count[state] for state in get_args(State)} for name, count in table.items()}
+
+    def unmet_requirements(self) -> list[str]:
+        """What is to be said of each method that has cells to run and whose packages are not installed."""
+        methods = {cell.method_name: cell.method for cell, state in self.cells if state != "fresh"}
+        return [unmet for method in methods.values() if (unmet := unmet_requirements(method))]
 
     def data_files(self) -> set[Path]:
         """The data files of all methods."""
@@ -106,6 +112,9 @@ def run_suite(
             console.print(f"{journal.damaged} cells in {journal.path} were damaged and run again")
     before = stamp(asked or part, results)
     found = suite_states(part, results)
+    unmet = found.unmet_requirements()
+    for one in unmet:
+        console.print(f"not applicable: {one}")
     todo = [cell for cell, state in found.cells if fresh or state not in DONE]
     done: list[Done] = []
     if todo:
@@ -128,7 +137,7 @@ def run_suite(
         before = stamp(asked or part, results)
         found = suite_states(part, results)
     counts = found.counts()
-    if asked and code_stamp() == code:  # else the states are those of code that is gone
+    if asked and not unmet and code_stamp() == code:  # else the states are those of code that is gone
         remember(asked, results, before, found.data_files(), counts)
     seconds = time.monotonic() - started
     return report(whole, part, counts, results, as_json, Ran(done, len(todo), written, seconds, str(place)))

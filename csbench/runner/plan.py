@@ -12,7 +12,7 @@ from typing import Literal
 
 from csbench.errors import CsbenchError, MissingWeights, UsageError
 from csbench.fingerprint import fingerprint
-from csbench.method import Method
+from csbench.method import Method, unmet_requirements
 from csbench.priors import checkpoint
 from csbench.priors.generator import ARCHITECTURES
 from csbench.problem import Problem, check_operator
@@ -20,6 +20,7 @@ from csbench.registry import get_dataset, get_method
 from csbench.store import CellId
 from csbench.suites import Suite
 
+NO_PACKAGES = "no-packages"  # in place of a fingerprint, where a method did not run for want of packages
 State = Literal["fresh", "stale", "missing", "failed", "not_applicable"]
 
 
@@ -118,6 +119,8 @@ def states(cells: Iterable[Cell], stored: Iterable[tuple[CellId, str]]) -> Itera
         made_by, status = known.get(cell.id.key, (None, None))
         if made_by is None:
             yield cell, "missing"
+        elif made_by == NO_PACKAGES and unmet_requirements(cell.method):
+            yield cell, "not_applicable"
         elif made_by != cell.id.fingerprint:
             yield cell, "stale"
         elif status == "not_applicable":

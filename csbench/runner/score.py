@@ -13,7 +13,7 @@ from torch import Tensor
 from csbench import metrics
 from csbench.measurement import Measurement
 from csbench.problem import Truth, digest
-from csbench.runner.plan import Cell
+from csbench.runner.plan import NO_PACKAGES, Cell
 from csbench.runner.worker import Outcome
 from csbench.store import DIAGNOSTIC, make_table
 
@@ -61,7 +61,7 @@ def score(cell: Cell, outcome: Outcome, given: Measurement, truth: Truth, run_id
         "batch_size": given.batch,
         "threads": outcome.threads,
         "device": str(given.y.device),
-        "fingerprint": cell.id.fingerprint,
+        "fingerprint": NO_PACKAGES if outcome.provisional else cell.id.fingerprint,
         "run_id": run_id,
     }
     rows = [

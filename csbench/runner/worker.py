@@ -24,7 +24,7 @@ from threadpoolctl import threadpool_limits
 from csbench.errors import MissingWeights
 from csbench.fingerprint import reachable
 from csbench.measurement import Measurement
-from csbench.method import NotApplicable, Recovery, check_requirements
+from csbench.method import MissingPackages, NotApplicable, Recovery, check_requirements
 
 REASON_LENGTH = 2000
 SMALL = 2**24  # bytes of a measurement that may be in memory once more
@@ -37,6 +37,7 @@ class Outcome:
     Attributes:
         status: ok, failed, timeout, out_of_memory or not_applicable.
         reason: why, where it is not ok.
+        provisional: whether it holds only as long as packages are missing here.
         x_hat: shape [batch, n], in the dtype of y; None unless ok.
         diagnostics: name to float64 array of shape [batch].
         wall_seconds, cpu_seconds: of `recover` alone.
@@ -45,6 +46,7 @@ class Outcome:
 
     status: str
     reason: str | None = None
+    provisional: bool = False
     x_hat: np.ndarray | None = None
     diagnostics: dict[str, np.ndarray] = field(default_factory=dict)
     wall_seconds: float | None = None
@@ -134,7 +136,7 @@ def solve(task: Task) -> Outcome:
             threads=torch.get_num_threads(),
         )
     except (NotApplicable, MissingWeights) as error:
-        return Outcome("not_applicable", str(error))
+        return Outcome("not_applicable", str(error), provisional=isinstance(error, MissingPackages))
     except MemoryError as error:
         return Outcome("out_of_memory", f"MemoryError: {error}")
     except BaseException as error:  # sys.exit() in a method ends its cell, not the run
