@@ -225,8 +225,14 @@ def _configurations(module: Module) -> Iterator[tuple[str, ast.Call]]:
     """Names and calls in the dictionary that a module calls `configurations`."""
     for node in module.tree.body:
         target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
+        if not isinstance(target, ast.Name) or target.id != "configurations":
+            continue
         value = getattr(node, "value", None)
-        if isinstance(target, ast.Name) and target.id == "configurations" and isinstance(value, ast.Dict):
-            for key, call in zip(value.keys, value.values, strict=True):
-                if isinstance(key, ast.Constant) and isinstance(call, ast.Call):
-                    yield str(key.value), call
+        pairs = list(zip(value.keys, value.values, strict=True)) if isinstance(value, ast.Dict) else [(None, None)]
+        for key, call in pairs:
+            if not isinstance(key, ast.Constant) or not isinstance(call, ast.Call):
+                raise UsageError(
+                    f"{module.path}:{node.lineno}: configurations must be written out, names in quotes to calls of "
+                    "classes, for they are read without importing the module"
+                )
+            yield str(key.value), call

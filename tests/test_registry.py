@@ -93,6 +93,8 @@ def test_a_checkout_without_links_is_explained(tmp_path, monkeypatch):
         (f"{IMPORT}class A(Method):\n    name = 'a' + 'b'", "must be a string as it stands"),
         (f"{IMPORT}class A(Method): ...\nconfigurations = {{'a, b': A()}}", "configuration 'a, b' must not contain"),
         (f"{IMPORT}class A(Method, Method): ...", r"bad\.py:2: class A: duplicate base class"),
+        ("configurations = {f'a{i}': A(i) for i in range(3)}", r"bad\.py:1: configurations must be written out"),
+        ("configurations = {'a': A() if B else C()}", "names in quotes to calls of classes"),
         ("class A(str):\n    x = '\0'", r"bad\.py"),
         ("configurations = {'a': Missing()}", r"bad\.py:1: configuration 'a'"),
     ],

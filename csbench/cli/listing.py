@@ -50,7 +50,11 @@ def _catalogue(what: str) -> list[dict[str, Any]]:
                 row["parameters"] = entry.fields
             if what == "operators":
                 facts = {"rows": "", "adjoint_by": "", "cost": ""} | entry.facts
-                row |= {"m": facts["rows"], "adjoint": facts["adjoint_by"], "cost": f"O({facts['cost']})"}
+                row |= {
+                    "m": facts["rows"],
+                    "adjoint": facts["adjoint_by"],
+                    "cost": f"O({facts['cost']})" if facts["cost"] else "",
+                }
             rows.append(row | {"what": entry.summary, "module": entry.module})
         return rows
     if what == "suites":
