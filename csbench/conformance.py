@@ -16,7 +16,7 @@ import torch
 
 from csbench.errors import CsbenchError, MissingWeights
 from csbench.measurement import Measurement
-from csbench.method import Method, NotApplicable, Recovery
+from csbench.method import Method, NotApplicable, Recovery, check_requirements
 from csbench.operators import from_matrix
 from csbench.problem import Problem
 from csbench.registry import get_method
@@ -63,6 +63,7 @@ def examine(check: Callable[[Method], None], method: Method) -> Verdict:
     """One check."""
     title = (check.__doc__ or check.__name__).strip().rstrip(".")
     try:
+        check_requirements(method)
         check(method)
     except (NotApplicable, MissingWeights) as refusal:
         return Verdict(title, "skipped", str(refusal))

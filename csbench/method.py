@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -18,6 +19,10 @@ from csbench.names import kebab
 
 class NotApplicable(CsbenchError):
     """Raised by a method that does not serve this kind of problem; recorded as such, and no failure."""
+
+
+class MissingPackages(NotApplicable):
+    """Raised where a method needs packages that are not installed; with them it may well be applicable."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +44,30 @@ class Method(ABC):
 
     A string field may hold `{dataset}`; the harness fills in the name of the dataset before the run, which is how a
     method finds the prior that was trained for it.
+
+    The attributes below are facts about a method, the same for all its hyper-parameters. They are read from the source,
+    so a subclass gives them as literals: `family: ClassVar[str] = "sparse"`.
+
+    Attributes:
+        name: as it is registered; by default the class name in kebab case.
+        family: the kind of method that pages show it among.
+        oracle: whether it knows more than a method may, such as the sparsity or the support of the truth.
+        reference: whether the scores of others are measured against it.
+        requires: packages that it needs besides csbench's own, as `pip install` names them. Where one is missing the
+            method is not applicable.
+        learned_from: what its prior was learned from; None where it has no prior, or where the prior's name tells.
+        confined_to_range: whether x_hat is always G(z), for the generator G that the field `prior` names.
+        on_request: whether suites run it only where it is named, as what takes long or needs further packages.
     """
 
     name: ClassVar[str]
+    family: ClassVar[str] = ""
+    oracle: ClassVar[bool] = False
+    reference: ClassVar[bool] = False
+    requires: ClassVar[tuple[str, ...]] = ()
+    learned_from: ClassVar[str | None] = None
+    confined_to_range: ClassVar[bool] = False
+    on_request: ClassVar[bool] = False
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -84,6 +110,27 @@ class Method(ABC):
     def params(self) -> dict[str, Any]:
         """Hyper-parameters by name."""
         return {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
+
+
+def unmet_requirements(method: Method) -> str:
+    """Which packages a method needs that are not installed, and how to install them; empty where all are there."""
+    missing = []
+    for package in method.requires:
+        try:
+            version(package)
+        except PackageNotFoundError:
+            missing.append(package)
+    return f"{method.name} needs {', '.join(missing)}: pip install {' '.join(missing)}" if missing else ""
+
+
+def check_requirements(method: Method) -> None:
+    """See to it that the packages are there that a method needs.
+
+    Raises:
+        MissingPackages: some are not; says how to install them.
+    """
+    if missing := unmet_requirements(method):
+        raise MissingPackages(missing)
 
 
 class PathMethod(Method):

@@ -20,12 +20,6 @@ from csbench.solvers.lasso import duality_gap
 from csbench.transforms import DCT2
 from csbench.tuned import lookup
 
-try:
-    import cvxpy
-    from sklearn.linear_model import Lasso
-except ImportError as error:
-    raise ImportError(f"{error}; install it with: pip install 'csbench[peers]'") from error
-
 
 @dataclass(frozen=True)
 class _Peer(Method):
@@ -67,13 +61,14 @@ class LassoSklearn(_Peer):
     """
 
     on_request: ClassVar[bool] = True
+    requires: ClassVar[tuple[str, ...]] = ("scikit-learn",)
+
     max_iter: int = 100_000
 
     def fit(self, B: np.ndarray, y: np.ndarray, alpha: float) -> np.ndarray:
-        # minimises 1/(2 m) ||y - B theta||^2 + alpha' ||theta||_1 until gap <= tol ||y||^2; the objective is smaller
-        tol = 1e-2 * self.tol * min(1.0, alpha)
-        model = Lasso(alpha=alpha / len(y), fit_intercept=False, tol=tol, max_iter=self.max_iter)
-        return model.fit(np.asfortranarray(B), y).coef_
+        from csbench.solvers.lasso_sklearn import minimise  # not where the package is missing
+
+        return minimise(B, y, alpha, self.tol, self.max_iter)
 
 
 @dataclass(frozen=True)
@@ -85,11 +80,9 @@ class LassoCvxpy(_Peer):
 
     name: ClassVar[str] = "lasso-cvxpy"
     on_request: ClassVar[bool] = True
+    requires: ClassVar[tuple[str, ...]] = ("cvxpy",)
 
     def fit(self, B: np.ndarray, y: np.ndarray, alpha: float) -> np.ndarray:
-        theta, r = cvxpy.Variable(B.shape[1]), cvxpy.Variable(len(y))
-        objective = 0.5 * cvxpy.sum_squares(r) + alpha * cvxpy.norm1(theta)
-        problem = cvxpy.Problem(cvxpy.Minimize(objective), [r == B @ theta - y])
-        problem.solve(solver=cvxpy.CLARABEL, tol_gap_abs=1e-12, tol_gap_rel=1e-9, tol_feas=1e-10)
-        assert theta.value is not None
-        return theta.value
+        from csbench.solvers.lasso_cvxpy import minimise  # not where the package is missing
+
+        return minimise(B, y, alpha)

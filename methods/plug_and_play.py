@@ -22,12 +22,6 @@ from csbench.solvers.plug_and_play import admm, least_noisy, message_passing
 
 DENOISERS = {"nl-means": denoisers.nl_means, "tv": denoisers.total_variation}
 
-# Operators whose entries are independent, or which mix all pixels as well as those. A user's own matrix is believed to.
-MIXING = (
-    "gaussian", "rademacher", "sparse-rademacher", "dense-matrix",
-    "subsampled-dct", "subsampled-hadamard", "partial-circulant",
-)  # fmt: skip
-
 
 @dataclass(frozen=True)
 class _PlugAndPlay(Method):
@@ -38,6 +32,8 @@ class _PlugAndPlay(Method):
         strength: of the denoiser, in standard deviations of the noise: the filtering parameter h, or the penalty.
         iterations: how many.
     """
+
+    requires: ClassVar[tuple[str, ...]] = ("scikit-image",)
 
     denoiser: str = "nl-means"
     strength: float = 0.6
@@ -58,9 +54,9 @@ class _PlugAndPlay(Method):
 class DAMP(_PlugAndPlay):
     """Denoising-based approximate message passing with non-local means (Metzler, Maleki, Baraniuk 2016).
 
-    It takes entries of A to be independent, with variance 1/m. Whether an operator is like that is decided by its name;
-    for blurs, masks and the like the method is not applicable. The noise level comes from the residuals. Nothing is
-    damped; of an image's iterates the one after which its estimated noise was least is returned.
+    It takes entries of A to be independent, with variance 1/m; where A does not mix pixels like that, as blurs and
+    masks do not, the method is not applicable. The noise level comes from the residuals. Nothing is damped; of an
+    image's iterates the one after which its estimated noise was least is returned.
     Buades, Coll, Morel 2005 for non-local means.
 
     Papers: doi:10.1109/TIT.2016.2556683, doi:10.1109/CVPR.2005.38
@@ -69,7 +65,7 @@ class DAMP(_PlugAndPlay):
     name: ClassVar[str] = "d-amp"
 
     def recover(self, given: Measurement, rng: torch.Generator) -> Recovery:
-        if given.A.name not in MIXING:
+        if not given.A.mixes:
             raise NotApplicable(f"{given.A.name} does not mix all pixels at random, as message passing assumes")
         iterates = message_passing(given.A, given.y, self.make_denoiser(given), rng)
         x, sigma = least_noisy(islice(iterates, self.iterations))

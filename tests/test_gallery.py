@@ -3,6 +3,7 @@ import pytest
 
 from csbench import load_suite
 from csbench.errors import ResultsError
+from csbench.registry import entries
 from csbench.report.gallery import MEASUREMENTS, TRUTH, gallery_path, picture, read_gallery
 from csbench.runner.pictures import measurement_pictures
 from csbench.runner.plan import make_cells
@@ -100,3 +101,15 @@ def test_measurements_are_shown_as_images_like_the_truth(suite, m):
 def test_gaussian_measurements_are_no_picture():
     given, _ = make_cells(load_suite("quick").narrowed(methods=("zeros",), images=1))[0].problem.simulate()
     assert measurement_pictures(given) is None
+
+
+@pytest.mark.parametrize(
+    ("picture", "families"),
+    [
+        ("y", {"gaussian-blur", "motion-blur", "identity"}),
+        ("blocks", {"block-average"}),
+        ("adjoint", {"random-pixel-mask", "centre-block", "random-block", "cartesian-fourier", "radial-fourier"}),
+    ],
+)
+def test_which_measurements_are_pictures(picture, families):
+    assert {name for name, entry in entries("operators").items() if entry.facts["picture_like"] == picture} == families

@@ -54,6 +54,18 @@ def images(shape: tuple[int, int, int], count: int = 2) -> torch.Tensor:
     return torch.rand(count, math.prod(shape), generator=stream("x", *shape), dtype=torch.float64)
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("at", [0.0, 0.5, 1.0])
+def test_rows_are_orthogonal_where_the_frame_is_known(family, shape, at):
+    A = some(family, shape, at)
+    known = {BlockAverage, CartesianFourier, CentreBlock, RadialFourier, RandomBlock}
+    assert (A.frame is not None) == (family in known)
+    if A.frame is not None:
+        matrix = A.matrix()
+        torch.testing.assert_close(matrix @ matrix.T, A.frame * torch.eye(A.shape[0]).double(), atol=1e-12, rtol=0)
+
+
 def test_every_image_operator_is_tested_here():
     found = {family for name in entries("operators") if issubclass(family := get_operator(name), ImageOperator)}
     assert found == set(FAMILIES)
@@ -343,7 +355,7 @@ def test_all_single_pixel_patterns_determine_the_image(shape):
 def test_what_is_listed_is_what_is_imported():
     for name, entry in entries("operators").items():
         family = get_operator(name)
-        assert set(entry.facts) == {"rows", "adjoint_by", "cost"}, name
+        assert all(entry.facts[fact] for fact in ("rows", "adjoint_by", "cost")), name
         if issubclass(family, ImageOperator):
             assert entry.facts["rows"] == family.rows
             arguments = inspect.signature(family.draw_for).parameters.values()

@@ -1,5 +1,9 @@
 """The conformance suite on every registered method, on every dataset that it serves."""
 
+import pickle
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +16,7 @@ from csbench.method import Method, Recovery
 from csbench.operators import DenseMatrix
 from csbench.priors.generator import load_prior
 from csbench.registry import entries
+from csbench.runner.worker import Task, share, solve
 from csbench.suites import load_suite
 
 FROM_MEASUREMENTS = [
@@ -74,6 +79,39 @@ def test_missing_weights_say_how_to_train():
     with pytest.raises(MissingWeights, match="csbench train vae --dataset no-such-dataset"):
         method.recover(digits(), stream("x"))
     assert examine(is_deterministic, method).outcome == "skipped"
+
+
+class Needy(Method):
+    """Needs a package that nobody has."""
+
+    requires = ("torch", "no-such-package", "nor-this")
+
+    def recover(self, given, rng):
+        raise AssertionError
+
+
+def test_a_missing_package_is_no_failure(tmp_path):
+    advice = "needy needs no-such-package, nor-this: pip install no-such-package nor-this"
+    verdict = examine(is_deterministic, Needy())
+    assert (verdict.outcome, verdict.reason) == ("skipped", advice)
+    share(digits(), tmp_path / "given.pt")
+    threads = torch.get_num_threads()
+    outcome = solve(Task(pickle.dumps(Needy()), tmp_path / "given.pt", 0))
+    torch.set_num_threads(threads)
+    assert (outcome.status, outcome.reason) == ("not_applicable", advice)
+
+
+def test_methods_that_need_further_packages_can_be_listed_without_them():
+    """Their modules import nothing but csbench and what it needs itself."""
+    needy = {name for name, entry in entries("methods").items() if entry.facts["requires"]}
+    assert needy == {"d-amp", "pnp-admm", "pnp-admm-tv", "lasso-sklearn", "lasso-cvxpy"}
+    modules = sorted({entries("methods")[name].module for name in needy})
+    code = (
+        "import importlib, sys\n"
+        "sys.modules |= dict.fromkeys(('sklearn', 'cvxpy', 'skimage'))\n"
+        f"for module in {modules}: importlib.import_module(module)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.parametrize("shape", [(6, 9), (9, 6), (7, 9)])

@@ -46,6 +46,24 @@ def draw(family: type[LinearOperator], shape: tuple[int, int, int]) -> LinearOpe
     return family.draw(m, n, stream("test", seed))
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+@given(shapes)
+@settings(deadline=None, max_examples=40)
+def test_rows_are_orthogonal_where_the_frame_is_known(family, shape):
+    A = draw(family, shape).to(torch.float64)
+    if A.frame is not None:
+        matrix = A.matrix()
+        torch.testing.assert_close(matrix @ matrix.T, A.frame * torch.eye(A.shape[0]).double(), atol=1e-10, rtol=0)
+
+
+def test_which_frames_are_known():
+    """All that are: rows of an orthonormal transform, but not of one whose columns were cut off."""
+    frames = {family.__name__: draw(family, (4, 12, 0)).frame for family in FAMILIES}
+    expected = {name: 3.0 for name in ("RandomPixelMask", "SubsampledDCT", "PartialCirculant")} | {"Identity": 1.0}
+    assert {name: frame for name, frame in frames.items() if frame is not None} == expected
+    assert draw(SubsampledHadamard, (4, 16, 0)).frame == 4.0
+
+
 def test_every_operator_is_tested_here():
     """Those that need the image's shape are tested in test_image_operators.py."""
     plain = {family for name in entries("operators") if not issubclass(family := get_operator(name), ImageOperator)}

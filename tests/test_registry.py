@@ -10,6 +10,7 @@ from csbench.errors import UnknownName, UsageError
 from csbench.names import kebab
 from csbench.registry import entries
 
+IMPORT = "from csbench import Method\n"
 PLUGIN = '''
 from dataclasses import dataclass
 import torch
@@ -75,17 +76,26 @@ def test_unknown_names_are_guessed():
 def test_a_checkout_without_links_is_explained(tmp_path, monkeypatch):
     (tmp_path / "methods").write_text("../methods")
     monkeypatch.setattr(registry, "PACKAGE", tmp_path)
-    entries.cache_clear()
     with pytest.raises(UsageError, match=r"text file where a symbolic link should be.*core\.symlinks true"):
         entries("methods")
-    entries.cache_clear()
 
 
 @pytest.mark.parametrize(
     ("source", "message"),
     [
         ("class Broken(:", r"bad\.py:1: invalid syntax"),
-        ("class Zeros(Method): ...\nclass zeros(Method): ...", "two methods are called 'zeros'"),
+        (f"{IMPORT}class Zeros(Method): ...\nclass zeros(Method): ...", "two methods are called 'zeros'"),
+        (
+            f"{IMPORT}class A(Method):\n    name = 'my[1]'",
+            r"bad\.py:2: attribute 'name' of class A must not .*'my\[1\]'",
+        ),
+        (f"{IMPORT}class A(Method):\n    name = '../x'", "must begin with a letter or a digit, got '../x'"),
+        (f"{IMPORT}class A(Method):\n    name = 'a' + 'b'", "must be a string as it stands"),
+        (f"{IMPORT}class A(Method): ...\nconfigurations = {{'a, b': A()}}", "configuration 'a, b' must not contain"),
+        (f"{IMPORT}class A(Method, Method): ...", r"bad\.py:2: class A: duplicate base class"),
+        ("configurations = {f'a{i}': A(i) for i in range(3)}", r"bad\.py:1: configurations must be written out"),
+        ("configurations = {'a': A() if B else C()}", "names in quotes to calls of classes"),
+        ("class A(str):\n    x = '\0'", r"bad\.py"),
         ("configurations = {'a': Missing()}", r"bad\.py:1: configuration 'a'"),
     ],
 )
@@ -93,10 +103,8 @@ def test_bad_plugins_are_named(tmp_path, monkeypatch, source, message):
     (tmp_path / "methods").mkdir()
     (tmp_path / "methods" / "bad.py").write_text(source)
     monkeypatch.setattr(registry, "PACKAGE", tmp_path)
-    entries.cache_clear()
     with pytest.raises(UsageError, match=message):
         entries("methods")
-    entries.cache_clear()
 
 
 def test_an_installed_package_adds_a_method(csbench, tmp_path, tiny_suite):
@@ -145,13 +153,40 @@ def test_a_plugin_that_cannot_be_imported_is_named(csbench, install_plugin, tiny
     assert "2 cells run, 2 ok" in done.stdout
 
 
+def test_a_method_runs_as_soon_as_its_packages_are_there(csbench, install_plugin, tiny_suite, tmp_path):
+    path = install_plugin("needy", PLUGIN.replace("level: float", 'requires = ("rare-package",)\n    level: float'))
+    run = ("run", tiny_suite, "--methods", "half-grey,zeros")
+    done = csbench(*run)
+    assert done.returncode == 0, done.stderr
+    said = "not applicable: half-grey needs rare-package: pip install rare-package"
+    assert said in done.stderr
+    assert '"not_applicable": 2' in csbench("status", tiny_suite, "--methods", "half-grey", "--json").stdout
+    assert "0 cells run" in csbench(*run).stdout
+    info = path.parent / "rare_package-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: rare-package\nVersion: 1.0\n")
+    done = csbench(*run)
+    assert "2 cells run, 2 ok" in done.stdout
+    assert said not in done.stderr
+
+
 def test_nothing_imports_against_the_current():
     """report and store import no torch; operators, measurement and method import nothing of the harness."""
     root = Path(registry.__file__).parent
     below = {"operators", "measurement.py", "method.py", "transforms.py", "seeding.py", "solvers", "priors"}
     for path in root.rglob("*.py"):
         text, place = path.read_text(), path.relative_to(root).parts[0]
-        if place in ("report", "store.py", "stats.py", "suites", "registry.py", "names.py", "errors.py"):
+        if place in (
+            "report",
+            "store.py",
+            "stats.py",
+            "suites",
+            "registry.py",
+            "catalogue.py",
+            "sources.py",
+            "names.py",
+            "errors.py",
+        ):
             assert "import torch\n" not in text, path
         if place in below:
             for harness in ("csbench.store", "csbench.runner", "csbench.report", "csbench.cli", "csbench.problem"):

@@ -275,7 +275,7 @@ def test_names_and_docstrings_are_escaped(site, data, results, tmp_path, monkeyp
     entry = registry.entries("methods")["mean"]
     monkeypatch.setattr(
         "csbench.registry.entries", lambda kind: {"mean": registry.replace(entry, doc=f"A `{EVIL}` {EVIL}</script>")}
-        if kind == "methods" else registry.entries.__wrapped__(kind),
+        if kind == "methods" else entries(kind),
     )  # fmt: skip
     from csbench.report import pages
 

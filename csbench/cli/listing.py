@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,20 +28,33 @@ def list_(
     else:
         headers = list(rows[0]) if rows else []
         print_table(what, headers, [[_plain(row[h]) for h in headers] for row in rows])
+    _warn_of_untaken(what)
+
+
+def _warn_of_untaken(what: str) -> None:
+    from csbench.registry import KINDS, untaken
+
+    if what in KINDS:
+        for one in untaken(what):  # type: ignore[arg-type]
+            print(f"csbench: {one}", file=sys.stderr)
 
 
 def _catalogue(what: str) -> list[dict[str, Any]]:
-    from csbench.registry import BASES, FACTS, entries
+    from csbench.registry import KINDS, entries
 
-    if what in BASES:
+    if what in KINDS:
         rows = []
         for entry in entries(what).values():  # type: ignore[arg-type]
             row: dict[str, Any] = {"name": entry.name}
             if what != "datasets":
                 row["parameters"] = entry.fields
             if what == "operators":
-                facts = {name: entry.facts.get(name, "") for name in FACTS}
-                row |= {"m": facts["rows"], "adjoint": facts["adjoint_by"], "cost": f"O({facts['cost']})"}
+                facts = {"rows": "", "adjoint_by": "", "cost": ""} | entry.facts
+                row |= {
+                    "m": facts["rows"],
+                    "adjoint": facts["adjoint_by"],
+                    "cost": f"O({facts['cost']})" if facts["cost"] else "",
+                }
             rows.append(row | {"what": entry.summary, "module": entry.module})
         return rows
     if what == "suites":
@@ -65,7 +79,7 @@ def _catalogue(what: str) -> list[dict[str, Any]]:
             {"name": c["name"], "trained on": c["dataset"], "measurements": c["measurements"], "quality": c["quality"]}
             for c in cards
         ]
-    raise UsageError(f"cannot list {what!r}; there are {', '.join([*BASES, 'suites', 'priors'])}")
+    raise UsageError(f"cannot list {what!r}; there are {', '.join([*KINDS, 'suites', 'priors'])}")
 
 
 def _with_papers(what: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -110,7 +110,7 @@ def status(
         usable, broken = _loadable(whole.narrowed(methods=names(methods)), methods)
         found = suite_states(usable, results)
         answer = {"counts": found.counts(), "reasons": found.reasons()}
-        if not broken:
+        if not broken and not found.unmet_requirements():
             remember(asked, results, before, found.data_files(), answer)
     table = answer["counts"]
     if as_json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -160,8 +161,8 @@ def check(
 
 
 def _registered(target: str) -> list[str]:
-    """The methods that a file defines, or the one of this name."""
-    from csbench.registry import entries, get_method
+    """The methods that a file defines, or the one of this name; says which of the file's classes are none."""
+    from csbench.registry import entries, get_method, untaken
 
     known = entries("methods")
     path = Path(target)
@@ -169,8 +170,13 @@ def _registered(target: str) -> list[str]:
         get_method(target)
         return [target]
     found = [name for name, entry in known.items() if entry.path.resolve() == path.resolve()]
+    overlooked = [one for one in untaken("methods") if one.path.resolve() == path.resolve()]
     if found:
+        for one in overlooked:
+            print(f"csbench: {one}", file=sys.stderr)
         return found
+    if overlooked:
+        raise UsageError("\n".join(map(str, overlooked)))
     if not path.is_file():
         raise UsageError(f"{path}: no such file")
     home = (Path(__file__).parents[1] / "methods").resolve()

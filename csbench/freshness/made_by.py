@@ -45,7 +45,7 @@ class MadeOf:
         method: module and class.
         roots: module to the names in it that the code starts from.
         code: module to a hash of what is used of it.
-        packages: name to version; empty where it is not installed.
+        packages: name to version; empty where one is not installed.
         files: name of weights, or of another file, to its hash.
         images: split of a dataset, and how many of it, to a hash of their pixels; empty where they are not on this
             machine.
@@ -73,10 +73,16 @@ class MadeOf:
         return cls(**json.loads(text))
 
     def completed(self, stored: MadeOf | None) -> MadeOf:
-        """With what `stored` says of images that are not on this machine: nothing speaks against it."""
-        if stored is None or all(self.images.values()):
+        """With what `stored` says of images and packages that are not on this machine: nothing speaks against it."""
+        if stored is None:
             return self
-        return replace(self, images={key: value or stored.images.get(key, "") for key, value in self.images.items()})
+
+        def filled(here: Mapping[str, str], there: Mapping[str, str]) -> dict[str, str]:
+            return {name: value or there.get(name, "") for name, value in here.items()}
+
+        return replace(
+            self, images=filled(self.images, stored.images), packages=filled(self.packages, stored.packages)
+        )
 
 
 def made_of(method: Method, operator: str, dataset: str, images: int) -> MadeOf:
@@ -104,7 +110,7 @@ def made_of(method: Method, operator: str, dataset: str, images: int) -> MadeOf:
         params=json.loads(json.dumps(method.params())),
         roots={module: list(names) for module, names in roots},
         code=used.code,
-        packages=versions(used.packages),
+        packages=versions(used.packages, cls.requires),
         files=_file_hashes(method, own),
         images={
             f"{name} {split}" + ("" if count is None else f"[:{count}]"): _pixels_hash(name, split, count)
@@ -141,18 +147,27 @@ def code_of(roots: Roots) -> Closure:
 
 @lru_cache(maxsize=64)
 def _version(package: str) -> str:
-    name = DISTRIBUTIONS.get(package, package)
     try:
-        return version(name).split("+")[0]  # builds for other processors have other suffixes
+        return version(package).split("+")[0]  # builds for other processors have other suffixes
     except PackageNotFoundError:
-        names = packages_distributions().get(package, [])
-        return version(names[0]).split("+")[0] if names else ""
+        return ""
 
 
-def versions(packages: frozenset[str]) -> dict[str, str]:
-    """Import name to installed version; numba comes with its compiler."""
-    with_compiler = packages | {"llvmlite"} if "numba" in packages else packages
-    return {name: _version(name) for name in sorted(with_compiler)}
+@lru_cache(maxsize=64)
+def _distribution(module: str) -> str:
+    """The name of the package that a module is from; most are called alike."""
+    return module if _version(module) else next(iter(packages_distributions().get(module, [])), module)
+
+
+def versions(imported: frozenset[str], required: tuple[str, ...]) -> dict[str, str]:
+    """Versions of installed packages, empty for others; numba comes with its compiler.
+
+    Args:
+        imported: modules.
+        required: names of packages.
+    """
+    names = {DISTRIBUTIONS.get(module) or _distribution(module) for module in imported} | set(required)
+    return {name: _version(name) for name in sorted(names | {"llvmlite"} if "numba" in names else names)}
 
 
 def weights_of(method: Method, own: Closure) -> list[str]:

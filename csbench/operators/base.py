@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import ClassVar, Self
+from typing import ClassVar, Literal, Self
 
 import torch
 from torch import Tensor
 
 from csbench.errors import ShapeError, UsageError
 from csbench.names import kebab
+
+Picture = Literal["y", "adjoint", "blocks"] | None
 
 
 class LinearOperator(ABC):
@@ -23,9 +25,22 @@ class LinearOperator(ABC):
         shape: (m, n).
         dtype, device: of the operator's own tensors.
         name: set by the class; `gaussian` for `Gaussian`.
+        frame: c where it is known that A A^T = c I; None elsewhere.
+        mixes: whether every measurement involves nearly all pixels at random, as those of random projections do.
+        picture_like: how y is shown as a picture: "y" itself, its "adjoint", "blocks", the adjoint in the units of
+            pixels, or None where y looks like nothing.
+        rows: m as a function of n or of the image's shape, in words.
+        adjoint_by: how the adjoint is computed.
+        cost: of one application, without the O().
     """
 
     name: ClassVar[str]
+    frame: float | None = None
+    mixes: ClassVar[bool] = False
+    picture_like: ClassVar[Picture] = None
+    rows: ClassVar[str] = ""
+    adjoint_by: ClassVar[str] = ""
+    cost: ClassVar[str] = ""
 
     def __init__(self, m: int, n: int, dtype: torch.dtype, device: torch.device):
         if m < 1 or n < 1:
@@ -92,7 +107,12 @@ class LinearOperator(ABC):
 
 
 class DenseMatrix(LinearOperator):
-    """A matrix that is stored; made by `csbench.operators.from_matrix`."""
+    """A matrix that is stored; made by `csbench.operators.from_matrix`. A user's own is taken for one that mixes."""
+
+    mixes: ClassVar[bool] = True
+    rows: ClassVar[str] = "any"
+    adjoint_by: ClassVar[str] = "transposed matrix"
+    cost: ClassVar[str] = "m n"
 
     def __init__(self, matrix: Tensor):
         if matrix.ndim != 2:

@@ -8,6 +8,7 @@ from typing import ClassVar, Self
 import torch
 from torch import Tensor
 
+from csbench.operators.base import Picture
 from csbench.operators.image import ImageOperator, Shape
 
 
@@ -23,12 +24,14 @@ class _HiddenBlock(ImageOperator):
     rows: ClassVar[str] = "c (h w - k^2), k = 1, 2, ..."
     cost: ClassVar[str] = "n"
     adjoint_by: ClassVar[str] = "zeros where hidden"
+    picture_like: ClassVar[Picture] = "adjoint"
 
     def __init__(self, top: int, left: int, side: int, image_shape: Shape):
         seen = torch.ones(image_shape, dtype=torch.bool)
         seen[:, top : top + side, left : left + side] = False
         self.pixels = seen.flatten().nonzero()[:, 0]
         super().__init__(len(self.pixels), image_shape)
+        self.frame = 1.0
 
     @classmethod
     def attainable(cls, image_shape: Shape) -> Mapping[int, int]:

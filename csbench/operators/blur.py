@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from csbench.operators.base import Picture
 from csbench.operators.image import ImageOperator, Shape
 
 TRUNCATE = 4.0  # standard deviations at which a Gaussian kernel ends, as in SciPy
@@ -30,6 +31,7 @@ class _Blur(ImageOperator):
     rows: ClassVar[str] = "n"
     cost: ClassVar[str] = "n log n"
     adjoint_by: ClassVar[str] = "correlation by FFT"
+    picture_like: ClassVar[Picture] = "y"
 
     def __init__(self, kernel: Tensor, image_shape: Shape):
         super().__init__(math.prod(image_shape), image_shape)

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from csbench.operators.base import Picture
 from csbench.operators.image import ImageOperator, Shape
 
 
@@ -35,6 +36,7 @@ class _SubsampledFourier(ImageOperator):
 
     cost: ClassVar[str] = "n log n"
     adjoint_by: ClassVar[str] = "inverse FFT, zeros where not measured"
+    picture_like: ClassVar[Picture] = "adjoint"
 
     def __init__(self, mask: Tensor, image_shape: Shape):
         c, h, w = image_shape
@@ -44,7 +46,8 @@ class _SubsampledFourier(ImageOperator):
         twice = torch.stack([opposite >= points, opposite > points], 1)  # whether real and imaginary part are rows
         self.parts = torch.stack([2 * points, 2 * points + 1], 1)[twice]  # of k-space as an array of real pairs
         pairs = (opposite > points)[:, None].expand(-1, 2)[twice]
-        self.scale = math.sqrt(self.shape[1] / self.shape[0])
+        self.frame = self.shape[1] / self.shape[0]
+        self.scale = math.sqrt(self.frame)
         self.weights = self.scale * torch.where(pairs, 2.0, 1.0).double().sqrt()
 
     def norm(self) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import torch
 
@@ -24,14 +24,7 @@ class ImageOperator(MatrixFree):
 
     Attributes:
         image_shape: (c, h, w).
-        rows: m as a function of the image's shape, in words.
-        adjoint_by: how the adjoint is computed.
-        cost: of one application, without the O().
     """
-
-    rows: ClassVar[str]
-    adjoint_by: ClassVar[str]
-    cost: ClassVar[str]
 
     def __init__(self, m: int, image_shape: Shape):
         super().__init__(m, math.prod(image_shape))

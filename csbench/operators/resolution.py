@@ -9,6 +9,7 @@ from typing import ClassVar, Self
 import torch
 from torch import Tensor
 
+from csbench.operators.base import Picture
 from csbench.operators.image import ImageOperator, Shape
 
 
@@ -23,10 +24,12 @@ class BlockAverage(ImageOperator):
     rows: ClassVar[str] = "n / f^2 for f that divide h and w"
     cost: ClassVar[str] = "n"
     adjoint_by: ClassVar[str] = "each mean over its block, / f^2"
+    picture_like: ClassVar[Picture] = "blocks"
 
     def __init__(self, factor: int, image_shape: Shape):
         super().__init__(math.prod(image_shape) // factor**2, image_shape)
         self.factor = factor
+        self.frame = 1 / factor**2
 
     @classmethod
     def attainable(cls, image_shape: Shape) -> Mapping[int, int]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
 
 from csbench.errors import ShapeError
-from csbench.operators.base import LinearOperator
+from csbench.operators.base import LinearOperator, Picture
 
 
 class RandomPixelMask(LinearOperator):
@@ -20,12 +20,18 @@ class RandomPixelMask(LinearOperator):
         n: length of the signal.
     """
 
+    picture_like: ClassVar[Picture] = "adjoint"
+    rows: ClassVar[str] = "1 ... n"
+    adjoint_by: ClassVar[str] = "zeros where hidden"
+    cost: ClassVar[str] = "m"
+
     def __init__(self, pixels: Tensor, n: int, dtype: torch.dtype = torch.float32):
         if len(pixels) > n or int(pixels.min()) < 0 or int(pixels.max()) >= n or len(pixels.unique()) != len(pixels):
             raise ShapeError(f"a mask needs distinct pixels in 0 ... {n - 1}, got {len(pixels)} positions")
         super().__init__(len(pixels), n, dtype, pixels.device)
         self.pixels = pixels
-        self.scale = math.sqrt(n / len(pixels))
+        self.frame = n / len(pixels)
+        self.scale = math.sqrt(self.frame)
 
     @classmethod
     def draw(cls, m: int, n: int, rng: torch.Generator) -> Self:
@@ -50,8 +56,14 @@ class RandomPixelMask(LinearOperator):
 class Identity(LinearOperator):
     """Every pixel as it is, m = n: denoising, and the reference for what measuring costs."""
 
+    picture_like: ClassVar[Picture] = "y"
+    rows: ClassVar[str] = "n"
+    adjoint_by: ClassVar[str] = "itself"
+    cost: ClassVar[str] = "1"
+
     def __init__(self, n: int, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"):
         super().__init__(n, n, dtype, torch.device(device))
+        self.frame = 1.0
 
     @classmethod
     def draw(cls, m: int, n: int, rng: torch.Generator) -> Self:

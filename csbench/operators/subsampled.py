@@ -26,11 +26,14 @@ class _Subsampled(MatrixFree):
 
     rows: ClassVar[str] = "1 ... n"
     cost: ClassVar[str] = "n log n"
+    mixes: ClassVar[bool] = True
 
     def __init__(self, kept: Tensor, size: int, n: int):
         super().__init__(len(kept), n)
         self.kept, self.size = kept, size
         self.scale = math.sqrt(size / len(kept))
+        if size == n:  # elsewhere columns are missing, and rows are not orthogonal
+            self.frame = n / len(kept)
 
     def norm(self) -> float:
         return self.scale if self.size == self.shape[1] else super().norm()

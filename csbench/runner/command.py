@@ -19,6 +19,7 @@ from csbench.freshness.lineage import Lineage
 from csbench.freshness.made_by import MadeOf
 from csbench.freshness.states import ACCEPTED, STATES, Stored, Verdict
 from csbench.journal import Journal
+from csbench.method import unmet_requirements
 from csbench.progress import progress_bar
 from csbench.runner import provenance
 from csbench.runner.kept import keep
@@ -66,6 +67,11 @@ class States:
             if verdict.state not in ACCEPTED and verdict.reason:
                 table.setdefault(cell.method_name, Counter())[f"{verdict.state}: {verdict.reason}"] += 1
         return {name: dict(count) for name, count in table.items()}
+
+    def unmet_requirements(self) -> list[str]:
+        """What is to be said of each method that has cells to run and whose packages are not installed."""
+        methods = {cell.method_name: cell.method for cell, verdict in self.cells if verdict.state not in ("fresh", "proved")}
+        return [unmet for method in methods.values() if (unmet := unmet_requirements(method))]
 
     def data_files(self) -> set[Path]:
         """The data files of all methods."""
@@ -124,6 +130,9 @@ def run_suite(
             console.print(f"{journal.damaged} cells in {journal.path} were damaged and run again")
     before = stamp(asked or part, results)
     found = suite_states(part, results)
+    unmet = found.unmet_requirements()
+    for one in unmet:
+        console.print(f"not applicable: {one}")
     todo = [cell for cell, verdict in found.cells if fresh or verdict.state not in ACCEPTED]
     changed = sum(verdict.state == "changed" for _, verdict in found.cells)
     if changed and not fresh:
@@ -153,7 +162,7 @@ def run_suite(
         before = stamp(asked or part, results)
         found = suite_states(part, results)
     counts = found.counts()
-    if asked and code_stamp() == code:  # else the states are those of code that is gone
+    if asked and not unmet and code_stamp() == code:  # else the states are those of code that is gone
         remember(asked, results, before, found.data_files(), {"counts": counts, "reasons": found.reasons()})
     seconds = time.monotonic() - started
     return report(whole, part, counts, results, as_json, Ran(done, len(todo), written, seconds, str(place)))

@@ -12,7 +12,7 @@ from torch import Tensor
 from csbench.errors import CsbenchError, MissingWeights
 from csbench.evaluations import Evaluations
 from csbench.measurement import Measurement
-from csbench.method import Method, NotApplicable
+from csbench.method import Method, NotApplicable, check_requirements
 from csbench.operators import LinearOperator
 from csbench.runner.plan import Cell
 from csbench.seeding import seed_of
@@ -40,7 +40,8 @@ class Counted(LinearOperator):
 
     def __init__(self, A: LinearOperator, tally: Tally, share: float = 1.0):
         super().__init__(*A.shape, A.dtype, A.device)
-        vars(self)["name"] = A.name  # a class variable elsewhere
+        vars(self).update(name=A.name, mixes=A.mixes, picture_like=A.picture_like)  # class variables elsewhere
+        self.frame = A.frame
         self.A, self.tally, self.share = A, tally, share
 
     def matrix(self) -> Tensor:
@@ -115,6 +116,7 @@ def count_cells(cells: list[Cell], images: int) -> Iterator[pd.DataFrame]:
         if known is None or known[0] != problem:
             known = problem, problem.simulate()[0]
         try:
+            check_requirements(cell.method)
             found = count(cell.method, known[1], seed_of(*problem.method_seed_names()))
         except (NotApplicable, MissingWeights):
             yield pd.DataFrame()

@@ -13,7 +13,7 @@ from torch import Tensor
 from csbench import metrics
 from csbench.errors import MissingWeights
 from csbench.measurement import Measurement
-from csbench.method import NotApplicable, Recovery
+from csbench.method import NotApplicable, Recovery, check_requirements
 from csbench.report.gallery import MEASUREMENTS, TRUTH, frame_of
 from csbench.runner.plan import Cell, make_cells
 from csbench.seeding import seed_of
@@ -55,6 +55,7 @@ def recover(cells: list[Cell], images: int) -> Iterator[dict[str, pd.DataFrame]]
             found[MEASUREMENTS] = frame_of(level, truth.ids, measured, None, "")
         rng = torch.Generator().manual_seed(seed_of(*problem.method_seed_names()))
         try:
+            check_requirements(cell.method)
             answer = cell.method.recover(given, rng)
         except (NotApplicable, MissingWeights):
             yield found
@@ -71,14 +72,12 @@ def measurement_pictures(given: Measurement) -> np.ndarray | None:
     Blurred images are y itself; hidden pixels and Fourier coefficients that were not measured are zero; means of blocks
     are shown as large as their blocks.
     """
-    name = given.A.name
-    if name in ("gaussian-blur", "motion-blur"):
+    if given.A.picture_like is None:
+        return None
+    if given.A.picture_like == "y":
         return _pixels(given.y, given.image_shape)
-    if name == "block-average":
-        return _pixels(given.A.adjoint(given.y) * given.n / given.y.shape[1], given.image_shape)
-    if name in ("random-pixel-mask", "centre-block", "random-block", "cartesian-fourier", "radial-fourier"):
-        return _pixels(given.A.adjoint(given.y), given.image_shape)
-    return None
+    scale = given.n / given.y.shape[1] if given.A.picture_like == "blocks" else 1
+    return _pixels(given.A.adjoint(given.y) * scale, given.image_shape)
 
 
 def _pixels(x: Tensor, image_shape: tuple[int, int, int]) -> np.ndarray:

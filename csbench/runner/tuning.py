@@ -13,7 +13,7 @@ from torch import Tensor
 from csbench import metrics, stats
 from csbench.errors import UsageError
 from csbench.measurement import Measurement
-from csbench.method import PathMethod, Recovery
+from csbench.method import PathMethod, Recovery, check_requirements
 from csbench.problem import Problem
 from csbench.registry import get_dataset, get_method
 from csbench.seeding import stream
@@ -69,12 +69,14 @@ def tune(name: str, suite: Suite, images: int = IMAGES, report: Callable[[int], 
 
     Raises:
         UsageError: the method has nothing to tune.
+        MissingPackages: it needs packages that are not installed.
     """
     method = get_method(name)()
     if not isinstance(method, PathMethod | GridMethod):
         raise UsageError(f"{name} cannot be tuned: it is neither a PathMethod nor a GridMethod")
     if type(method).name != name:
         raise UsageError(f"{name} is a configuration of {type(method).name}; tuned values belong to classes")
+    check_requirements(method)
     torch.set_num_threads(1)
     served_as = get_dataset(suite.dataset).relative or suite.dataset
     method = method.bind(served_as, suite.operator, suite.noise_norms[0])

@@ -170,9 +170,10 @@ def _plausible(frame: pd.DataFrame, cells: list[Cell], suite: Suite, results: Pa
     low = [level for level, rows in above.groupby(at) if np.mean(rows["by"].tolist()) < 0]
     fault = f"below it at {at} = {', '.join(map(str, low))}: less than the noise costs a single unknown coefficient"
     yield Check("errors above the noise floor", fault if low else None)
-    prior = cells[0].method.params().get("prior")
+    method = cells[0].method
+    prior = method.params().get("prior")
     path = floor_path(results, str(prior), suite.dataset)
-    if path.is_file():
+    if method.confined_to_range and path.is_file():
         floors = pd.read_parquet(path)
         least = dict(zip(floors["image"].tolist(), floors["mse"].tolist(), strict=True))
         low = []

@@ -7,12 +7,13 @@ are never mixed.
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from csbench.errors import UnknownName, UsageError
-from csbench.registry import entries, parse_operator
+from csbench.registry import entries
+from csbench.suites.fields import check_fields, check_grid, check_names, check_registered, listed, noise_norms
 
 FOLDER = Path(__file__).parent
 
@@ -86,7 +87,7 @@ class Suite:
             UsageError: an m or a draw that the suite does not have, an unknown method, no images.
         """
         if unknown := set(m) - set(self.m):
-            raise UsageError(f"suite {self.name} has m = {_listed(self.m)}, not {_listed(sorted(unknown))}")
+            raise UsageError(f"suite {self.name} has m = {listed(self.m)}, not {listed(sorted(unknown))}")
         if draws is not None and not 1 <= draws <= self.draws:
             raise UsageError(f"suite {self.name} has {self.draws} draws, so --draws is 1 to {self.draws}, not {draws}")
         if images is not None and images < 1:
@@ -135,68 +136,17 @@ def load_suite(name: str, look_up: bool = True) -> Suite:
 
 
 def parse_suite(table: dict[str, Any], path: Path, look_up: bool = True) -> Suite:
-    """The suite that a TOML table describes; `path` is for messages."""
-    types = {
-        "name": str, "version": int, "title": str, "dataset": str, "operator": str, "m": list, "noise_norm": float,
-        "images": int, "draws": int, "reference_m": int, "published": bool, "methods": list,
-        "fewer_images": list, "timeout": float,
-    }  # fmt: skip
-    if unknown := table.keys() - types.keys():
-        raise UsageError(f"{path}: unknown field {sorted(unknown)[0]!r}; a suite has {', '.join(types)}")
-    optional = {f.name for f in fields(Suite) if f.name in ("published", "methods", "fewer_images", "timeout")}
-    for field, kind in types.items():
-        if field not in table:
-            if field in optional:
-                continue
-            raise UsageError(f"{path}: field {field!r} is missing")
-        value = table[field]
-        several = value if field == "noise_norm" and isinstance(value, list) else [value]
-        fits = all(isinstance(one, (int, float) if kind is float else kind) for one in several)
-        if not fits or (kind is not bool and any(isinstance(one, bool) for one in several)):
-            raise UsageError(f"{path}: field {field!r} must be of type {kind.__name__}, got {value!r}")
-    m = table["m"]
-    if not m or any(type(v) is not int or v < 1 for v in m) or sorted(set(m)) != m:
-        raise UsageError(f"{path}: field 'm' must list positive integers in increasing order, got {m}")
-    for field in ("version", "images", "draws"):
-        if table[field] < 1:
-            raise UsageError(f"{path}: field {field!r} must be 1 or more, got {table[field]}")
-    noise = table["noise_norm"] if isinstance(table["noise_norm"], list) else [table["noise_norm"]]
-    if not noise or not min(noise) >= 0 or sorted(set(noise)) != noise:
-        raise UsageError(
-            f"{path}: field 'noise_norm' must be 0 or more, or a list of such in increasing order, got "
-            f"{table['noise_norm']}"
-        )
-    if len(noise) > 1 and (len(m) > 1 or table.get("fewer_images")):
-        raise UsageError(
-            f"{path}: field 'noise_norm': with several levels of noise a suite has one m, not {_listed(m)}, and no "
-            "fewer_images"
-        )
-    fewer = table.get("fewer_images", [])
-    if fewer and (len(fewer) != 2 or fewer[0] not in m or type(fewer[1]) is not int or fewer[1] < 1):
-        raise UsageError(f"{path}: field 'fewer_images' must be [one of m, number of images], got {fewer}")
-    if not table.get("timeout", 1) > 0:
-        raise UsageError(f"{path}: field 'timeout' must be a number of seconds above 0, got {table['timeout']}")
-    if table["reference_m"] not in m:
-        raise UsageError(f"{path}: field 'reference_m' must be one of m = {_listed(m)}, got {table['reference_m']}")
-    if path.parent.resolve() != FOLDER and table["name"] in suite_names():
-        raise UsageError(f"{path}: field 'name': {table['name']!r} is a suite of csbench; take another name")
-    if "~" in table["name"] or "/" in table["name"]:
-        raise UsageError(f"{path}: field 'name' must not contain '~' or '/', got {table['name']!r}")
+    """The suite that a TOML table describes; `path` is for messages.
+
+    Raises:
+        UsageError: a field is missing, unknown, of the wrong type or out of range.
+    """
+    check_fields(table, path)
+    check_names(table, path, taken=[] if path.parent.resolve() == FOLDER else suite_names())
+    check_grid(table, path)
     if look_up:
-        _look_up(table, path)
-    lists = {"m": tuple(m), "methods": tuple(table.get("methods", ())), "fewer_images": tuple(fewer)}
-    values: dict[str, Any] = table | lists | {"noise_norms": tuple(map(float, noise))}
-    return Suite(**{field: value for field, value in values.items() if field != "noise_norm"})
-
-
-def _look_up(table: dict[str, Any], path: Path) -> None:
-    if table["dataset"] not in entries("datasets"):
-        raise UsageError(f"{path}: field 'dataset': {UnknownName('dataset', table['dataset'], entries('datasets'))}")
-    try:
-        parse_operator(table["operator"])
-    except UsageError as error:
-        raise UsageError(f"{path}: field 'operator': {error}") from None
-
-
-def _listed(values: Any) -> str:
-    return ", ".join(map(str, values))
+        check_registered(table, path)
+    lists = {field: tuple(table.get(field, ())) for field in ("m", "methods", "fewer_images")}
+    values: dict[str, Any] = table | lists | {"noise_norms": tuple(noise_norms(table))}
+    del values["noise_norm"]
+    return Suite(**values)

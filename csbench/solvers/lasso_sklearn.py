@@ -1,0 +1,17 @@
+"""The Lasso by scikit-learn; a module of its own, for nothing else needs that package."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.linear_model import Lasso
+
+
+def minimise(B: np.ndarray, y: np.ndarray, alpha: float, tol: float, max_iter: int) -> np.ndarray:
+    """The minimiser of 1/2 ||y - B theta||^2 + alpha ||theta||_1, shape [n], by coordinate descent.
+
+    Args:
+        tol: relative duality gap.
+    """
+    # minimises 1/(2 m) ||y - B theta||^2 + alpha' ||theta||_1 until gap <= tol ||y||^2; the objective is smaller
+    model = Lasso(alpha=alpha / len(y), fit_intercept=False, tol=1e-2 * tol * min(1.0, alpha), max_iter=max_iter)
+    return model.fit(np.asfortranarray(B), y).coef_
