@@ -42,6 +42,8 @@ class Method(ABC):
     """
 
     name: ClassVar[str]
+    family: ClassVar[str]  # sparse, untrained, learned, generative, ambient-trained or baseline; need not be told
+    reference: ClassVar[bool] = False  # whether it is one of the Lassos, whose best is what scores are multiples of
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()

@@ -32,8 +32,8 @@ BASES: dict[Kind, tuple[str, ...]] = {
     "datasets": ("Dataset",),
     "operators": ("LinearOperator", "MatrixFree", "ImageOperator"),
 }
-FACTS = ("rows", "adjoint_by", "cost")  # what a class of operators says of itself in attributes of these names
-FACTS_OF: dict[str, dict[str, str]] = {  # of classes that hold no such attributes
+FACTS = ("rows", "adjoint_by", "cost", "family", "reference")  # what classes say of themselves under these names
+FACTS_OF: dict[str, dict[str, str | bool]] = {  # of classes that hold no such attributes
     "DenseMatrix": {"rows": "any", "adjoint_by": "transposed matrix", "cost": "m n"},
     "RandomPixelMask": {"rows": "1 ... n", "adjoint_by": "zeros where hidden", "cost": "m"},
     "Identity": {"rows": "n", "adjoint_by": "itself", "cost": "1"},
@@ -52,7 +52,8 @@ class Entry:
         on_request: True where the class says `on_request: ClassVar[bool] = True`: a method that suites run only where
             it is named.
         facts: of operators, `rows`: m in words, `adjoint_by`: how the adjoint is computed, and `cost`: of one
-            application, without the O(); where the class tells.
+            application, without the O(); of methods, `family`: what kind of method it is, and `reference`: whether
+            scores are measured against it; where the class or one of its bases tells.
     """
 
     name: str
@@ -64,7 +65,7 @@ class Entry:
     fields: dict[str, str]
     configured: bool = False
     on_request: bool = False
-    facts: dict[str, str] = field(default_factory=dict)
+    facts: dict[str, str | bool] = field(default_factory=dict)
 
     @property
     def summary(self) -> str:
@@ -102,7 +103,7 @@ def entries(kind: Kind) -> dict[str, Entry]:
             doc = ast.get_docstring(node) or ""
             on_request = _class_attribute(node, "on_request") == "True"
             fields = (_parameters if kind == "operators" else _fields)(node, by_class)
-            facts = _facts(node, by_class) if kind == "operators" else {}
+            facts = _facts(node, by_class)
             add(Entry(name, kind, module, path, node.name, doc, fields, on_request=on_request, facts=facts))
     for module, (path, tree) in modules.items():
         for name, call in _configurations(tree):
@@ -113,7 +114,7 @@ def entries(kind: Kind) -> dict[str, Entry]:
                 )
             fields = _fields(node, by_class) | {k.arg: ast.unparse(k.value) for k in call.keywords if k.arg}
             doc, on_request = ast.get_docstring(node) or "", _class_attribute(node, "on_request") == "True"
-            add(Entry(name, kind, module, path, node.name, doc, fields, configured=True, on_request=on_request))
+            add(Entry(name, kind, module, path, node.name, doc, fields, True, on_request, _facts(node, by_class)))
     return dict(sorted(found.items()))
 
 
@@ -280,13 +281,14 @@ def _parameters(node: ast.ClassDef, by_class: dict[str, ast.ClassDef]) -> dict[s
     return next(inherited, {})
 
 
-def _facts(node: ast.ClassDef, by_class: dict[str, ast.ClassDef]) -> dict[str, str]:
-    """What is known of a class of operators, its own facts before those of its bases."""
-    facts: dict[str, str] = {}
+def _facts(node: ast.ClassDef, by_class: dict[str, ast.ClassDef]) -> dict[str, str | bool]:
+    """What is known of a class, its own facts before those of its bases."""
+    facts: dict[str, str | bool] = {}
     for base in reversed(_base_names(node)):
         if base in by_class:
             facts |= _facts(by_class[base], by_class)
-    own = {name: value for name in FACTS if (value := _class_attribute(node, name)) is not None}
+    told = {name: value for name in FACTS if (value := _class_attribute(node, name)) is not None}
+    own = {name: value == "True" if value in ("True", "False") else value for name, value in told.items()}
     return facts | FACTS_OF.get(node.name, {}) | own
 
 

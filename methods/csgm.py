@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 
@@ -30,6 +31,8 @@ class _InRange(Method):
         bf16: whether all but the last steps compute in bfloat16; None: where the processor is fast at it. Rows tell
             what was used.
     """
+
+    family: ClassVar[str] = "generative"
 
     prior: str = ""
     lmbd: float = 0.0

@@ -39,6 +39,8 @@ class _PlugAndPlay(Method):
         iterations: how many.
     """
 
+    family: ClassVar[str] = "untrained"
+
     denoiser: str = "nl-means"
     strength: float = 0.6
     iterations: int = 30
