@@ -14,7 +14,8 @@ import pandas as pd
 
 from csbench import stats
 from csbench.errors import UsageError
-from csbench.report.standings import Estimate, Standings
+from csbench.report.samples import Estimate
+from csbench.report.standings import Standings
 from csbench.report.style import STYLES, Style, check_format, save
 from csbench.store import floor_path
 from csbench.suites import Suite

@@ -46,7 +46,8 @@ class Samples:
 
     def estimates(self) -> dict[float, Estimate]:
         """Level to the mean with its interval; only of complete levels."""
-        low, high = stats.interval(self.resampled)
+        with np.errstate(invalid="ignore"):  # the PSNR of an image that is exact is infinite
+            low, high = stats.interval(self.resampled)
         return {
             level: Estimate(float(self.mean[i]), float(low[i]), float(high[i]))
             for i, level in enumerate(self.levels)
@@ -61,15 +62,14 @@ def samples(frame: pd.DataFrame, suite: Suite, metric: str = "mse") -> dict[str,
         frame: rows as `load_results` gives them.
         metric: one of `csbench.store.METRICS`.
     """
+    names = sorted(set(map(str, frame["method"])))
     level = pd.Index(suite.levels).get_indexer(frame[suite.axis])
-    chosen = ((frame["status"] == "ok") & (level >= 0) & (frame["draw"] < suite.draws)).to_numpy()
-    columns = {key: frame[key].to_numpy() for key in ("method", "draw", "image", metric)} | {"level": level}
-    rows = pd.DataFrame({key: values[chosen] for key, values in columns.items()})
-    groups = {str(name): group for name, group in rows.groupby("method", observed=True)}
+    chosen = (frame["status"] == "ok") & (level >= 0) & (frame["draw"] < suite.draws)
+    rows = frame.filter(["method", "draw", "image", metric]).assign(level=level).loc[chosen]
     weights = stats.resampling_weights(suite.images)
     found = {}
-    for name in sorted(set(map(str, frame["method"]))):
-        by_image = _by_image(groups.get(name, rows[:0]), suite, metric)
+    for name in names:
+        by_image = _by_image(rows.loc[rows["method"] == name], suite, metric)
         mean = stats.weighted_means(np.ones((1, len(by_image))), by_image)[0]
         if len(by_image) == suite.images:
             resampled = stats.weighted_means(weights, by_image)
@@ -83,7 +83,7 @@ def _by_image(rows: pd.DataFrame, suite: Suite, metric: str) -> np.ndarray:
     """Means over draws, shape [images, levels], NaN in the columns that are not complete."""
     images, place = np.unique(rows["image"].to_numpy(), return_inverse=True)
     table = np.full((suite.draws, max(len(images), 1), len(suite.levels)), np.nan)
-    table[rows["draw"].to_numpy(dtype=int), place, rows["level"].to_numpy(dtype=int)] = rows[metric]
+    table[rows["draw"].to_numpy(), place, rows["level"].to_numpy()] = rows[metric].to_numpy()
     expected = np.array([suite.images_at(level) for level in suite.levels])
     whole = ((~np.isnan(table)).sum(1) == expected).all(0)
     return np.where(whole, table.mean(0), np.nan)

@@ -191,11 +191,11 @@ def _best(errors: Mapping[str, Samples], suite: Suite) -> dict[float, frozenset[
     best = {}
     for i, level in enumerate(suite.levels):
         complete = {name: one for name, one in errors.items() if not np.isnan(one.mean[i])}
-        first = min(complete, key=lambda name: complete[name].mean[i], default=None)
+        first = min(complete.values(), key=lambda one: one.mean[i], default=None)
         best[level] = frozenset(
             name
             for name, one in complete.items()
-            if name == first or stats.includes_zero(one.resampled[:, i] - complete[first].resampled[:, i])
+            if first is None or one is first or stats.includes_zero(one.resampled[:, i] - first.resampled[:, i])
         )
     return best
 

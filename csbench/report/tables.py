@@ -79,15 +79,14 @@ def latex(columns: Sequence[Column], rows: Sequence[Standing], caption: str, lab
 
 def latex_cell(cell: Cell) -> str:
     """A figure with its interval as mathematics, anything else as text; marks are superscripts."""
-    signs = rf"$^{{{' '.join(LATEX_MARKS[mark] for mark in cell.marks)}}}$" if cell.marks else ""
-    if cell.text == "-":
-        return f"--{signs}"
+    signs = f"^{{{' '.join(LATEX_MARKS[mark] for mark in cell.marks)}}}" if cell.marks else ""
     if not FIGURE.fullmatch(cell.text):
-        return latex_text(" ".join(part for part in (cell.text, cell.small) if part)) + signs
-    value = rf"\mathbf{{{_figure(cell.text)}}}" if cell.best else _figure(cell.text)
+        words = " ".join(part for part in (cell.text, cell.small) if part)
+        return ("--" if words == "-" else latex_text(words)) + (f"${signs}$" if signs else "")
+    value = (rf"\mathbf{{{_figure(cell.text)}}}" if cell.best else _figure(cell.text)) + signs
     if ends := INTERVAL.fullmatch(cell.small):
-        return rf"${value}\,[{_figure(ends[1])}, {_figure(ends[2])}]${signs}"
-    return f"${value}$" + (f" {latex_text(cell.small)}" if cell.small else "") + signs
+        return rf"${value}\,[{_figure(ends[1])}, {_figure(ends[2])}]$"
+    return f"${value}$" + (f" {latex_text(cell.small)}" if cell.small else "")
 
 
 def latex_text(text: str) -> str:
