@@ -63,7 +63,7 @@ def samples(frame: pd.DataFrame, suite: Suite, metric: str = "mse") -> dict[str,
         metric: one of `csbench.store.METRICS`.
     """
     names = sorted(set(map(str, frame["method"])))
-    level = pd.Index(suite.levels).get_indexer(frame[suite.axis])
+    level = pd.Index(suite.levels).get_indexer(frame[suite.axis].to_numpy())
     chosen = (frame["status"] == "ok") & (level >= 0) & (frame["draw"] < suite.draws)
     rows = frame.filter(["method", "draw", "image", metric]).assign(level=level).loc[chosen]
     weights = stats.resampling_weights(suite.images)
