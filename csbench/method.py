@@ -50,9 +50,10 @@ class Method(ABC):
 
     Attributes:
         name: as it is registered; by default the class name in kebab case.
-        family: the kind of method that pages show it among.
+        family: the kind of method that pages show it among: sparse, untrained, learned, generative, ambient-trained or
+            baseline; empty where that is left to what its prior was learned from.
         oracle: whether it knows more than a method may, such as the sparsity or the support of the truth.
-        reference: whether the scores of others are measured against it.
+        reference: whether scores are measured against it, as against the Lassos.
         requires: packages that it needs besides csbench's own, as `pip install` names them. Where one is missing the
             method is not applicable.
         learned_from: what its prior was learned from; None where it has no prior, or where the prior's name tells.

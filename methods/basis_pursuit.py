@@ -31,6 +31,8 @@ class _PathPoint(Method):
         tol: relative duality gap above which an image is flagged as not converged.
     """
 
+    family: ClassVar[str] = "sparse"
+
     clip: bool = True
     tol: float = 1e-6
 
@@ -59,6 +61,8 @@ class LassoDCTDiscrepancy(_PathPoint):
 
     Papers: doi:10.1111/j.2517-6161.1996.tb02080.x, doi:10.1007/978-1-4612-5280-1
     """
+
+    reference: ClassVar[bool] = True
 
     def point(self, given: Measurement, B: Tensor) -> LassoSolution:
         return solve_discrepancy(B, given.y, given.noise_norm)

@@ -33,6 +33,7 @@ class _InRange(Method):
     """
 
     confined_to_range: ClassVar[bool] = True
+    family: ClassVar[str] = "generative"
 
     prior: str = ""
     lmbd: float = 0.0

@@ -18,6 +18,8 @@ from csbench.methods.csgm_conv import CsgmDCGAN
 
 @dataclass(frozen=True)
 class _FromMeasurements(CsgmDCGAN):
+    family: ClassVar[str] = "ambient-trained"
+
     def data_files(self) -> tuple[Path, ...]:
         try:
             return super().data_files()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
@@ -23,6 +24,8 @@ RANK_TOLERANCE = 1e-12  # of a squared pivot, beside the squared norm of its row
 class Zeros(Method):
     """The black image, whatever was measured."""
 
+    family: ClassVar[str] = "baseline"
+
     def recover(self, given: Measurement, rng: torch.Generator) -> Recovery:
         return _constant(torch.zeros(given.n), given)
 
@@ -34,6 +37,8 @@ class Mean(Method):
     Attributes:
         prior: name of the stored mean image; `csbench train mean --dataset D` makes it.
     """
+
+    family: ClassVar[str] = "baseline"
 
     prior: str = "mean-{dataset}"
 
@@ -56,6 +61,8 @@ class MinNorm(Method):
 
     Papers: doi:10.1017/S0305004100030401
     """
+
+    family: ClassVar[str] = "baseline"
 
     clip: bool = True
 

@@ -37,6 +37,7 @@ class _Greedy(GridMethod):
         clip: whether x_hat is clipped to [0, 1].
     """
 
+    family: ClassVar[str] = "sparse"
     tunes: ClassVar[str] = "oversampling"
     grid: ClassVar[tuple[float, ...]] = (
         0.6, 0.8, 1.0, 1.2, 1.4, 1.6, 1.8, 2.0, 2.25, 2.5, 3.0, 4.0, 5.0, 8.0, 12.0, 20.0, 40.0,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 
@@ -36,6 +36,9 @@ class _Lasso(PathMethod):
         clip: whether x_hat is clipped to [0, 1].
         tol: relative duality gap above which an image is flagged as not converged, and at which iterations end.
     """
+
+    family: ClassVar[str] = "sparse"
+    reference: ClassVar[bool] = True
 
     alpha: float | None = None
     clip: bool = True

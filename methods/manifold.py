@@ -33,6 +33,8 @@ class _Manifold(Method):
         clip: whether x_hat is clipped to [0, 1].
     """
 
+    family: ClassVar[str] = "learned"
+
     clip: bool = True
 
     def recover(self, given: Measurement, rng: torch.Generator) -> Recovery:
@@ -49,19 +51,19 @@ class _Manifold(Method):
 class _Fitted(_Manifold):
     """
     Attributes:
-        prior: name of the weights; `csbench train FAMILY --dataset D` makes `FAMILY-D`.
+        prior: name of the weights; `csbench train RECIPE --dataset D` makes `RECIPE-D`.
     """
 
     prior: str = ""
 
-    family: ClassVar[str]
+    recipe: ClassVar[str]
 
     def data_files(self) -> tuple[Path, ...]:
         try:
             return (checkpoint.weights_path(self.prior),)
         except MissingWeights:
             raise MissingWeights(
-                f"no weights called {self.prior!r}; `csbench train {self.family} --dataset D` makes {self.family}-D"
+                f"no weights called {self.prior!r}; `csbench train {self.recipe} --dataset D` makes {self.recipe}-D"
             ) from None
 
 
@@ -110,7 +112,7 @@ class PCASubspace(_Fitted, GridMethod):
     prior: str = "pca-{dataset}"
     fraction: float | None = None
 
-    family: ClassVar[str] = "pca"
+    recipe: ClassVar[str] = "pca"
 
     def estimate(self, given: Measurement) -> Tensor:
         prior = pca.load(self.prior).to(given.y.device)
@@ -134,7 +136,7 @@ class MFA(_Fitted):
 
     prior: str = "mfa-{dataset}"
 
-    family: ClassVar[str] = "mfa"
+    recipe: ClassVar[str] = "mfa"
 
     def estimate(self, given: Measurement) -> Tensor:
         prior = mixture.load(self.prior).to(given.y.device)

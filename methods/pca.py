@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 
@@ -27,6 +28,8 @@ class PCAGaussian(Method):
 
     Papers: doi:10.1111/1467-9868.00196
     """
+
+    family: ClassVar[str] = "learned"
 
     prior: str = "pca-{dataset}"
     k: int | None = None

@@ -30,6 +30,9 @@ class _Peer(Method):
         tol: relative duality gap above which an image is flagged as not converged.
     """
 
+    family: ClassVar[str] = "sparse"
+    reference: ClassVar[bool] = True
+
     alpha: float | None = None
     tol: float = 1e-6
 

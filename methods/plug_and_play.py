@@ -34,6 +34,7 @@ class _PlugAndPlay(Method):
     """
 
     requires: ClassVar[tuple[str, ...]] = ("scikit-image",)
+    family: ClassVar[str] = "untrained"
 
     denoiser: str = "nl-means"
     strength: float = 0.6

@@ -6,7 +6,7 @@ Minimises 1/2 ||A x - y||^2 + alpha TV(x), with A as the Lassos have it; every i
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 
@@ -33,6 +33,8 @@ class TV(PathMethod):
 
     Papers: doi:10.1016/0167-2789(92)90242-F, doi:10.1109/TIT.2005.862083, doi:10.1109/83.661180
     """
+
+    family: ClassVar[str] = "untrained"
 
     alpha: float | None = None
     box: bool = False

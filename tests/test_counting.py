@@ -10,7 +10,8 @@ from csbench.evaluations import Evaluations, counts, evaluations_path, read, sto
 from csbench.operators import Gaussian, LinearOperator, SubsampledDCT
 from csbench.problem import Problem
 from csbench.registry import get_method
-from csbench.report.leaderboard import operator_text, published_suites, render_suite
+from csbench.report import columns, tables
+from csbench.report.leaderboard import published_suites, render_suite
 from csbench.report.standings import standings
 from csbench.runner.counting import count
 from csbench.suites import Suite
@@ -164,7 +165,7 @@ def test_counts_of_other_code_are_not_shown(tmp_path):
             place = {"method": "tv", "m": m, "noise_norm": 0.1, "images": 5, "made_by": made_by}
             store(tmp_path, "toy", pd.DataFrame([place | asdict(Evaluations(False, once, own))]))
         table = standings(rows, suite, counts(tmp_path, "toy"))
-        return " ".join(operator_text(table.rows[0], suite)).strip()
+        return tables.markdown_cell(columns.applications(suite).cell(table.rows[0]))
 
     assert shown("then", "then") == "-"
     assert shown("now", "then") == "3 (+ 20; 1 of 2 levels)"

@@ -225,9 +225,9 @@ def test_the_plane_is_the_posterior_mean_of_the_gaussian_of_the_neighbours():
 @pytest.mark.parametrize("name", ["pca-subspace", "mfa"])
 def test_missing_weights_say_how_to_make_them(name):
     method = get_method(name)().bind("no-such-dataset", "gaussian", 0.1)
-    with pytest.raises(MissingWeights, match=f"csbench train {type(method).family} --dataset D"):
+    with pytest.raises(MissingWeights, match=f"csbench train {type(method).recipe} --dataset D"):
         method.data_files()
-    assert method.prior == f"{type(method).family}-no-such-dataset"
+    assert method.prior == f"{type(method).recipe}-no-such-dataset"
 
 
 def test_a_mixture_is_better_than_one_gaussian_on_digits_and_clothes():

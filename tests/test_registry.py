@@ -203,3 +203,43 @@ def test_a_method_that_is_no_dataclass_is_refused_by_name(csbench, install_plugi
     assert "plain: must be called with a dataclass" in done.stderr
     assert "under @dataclass(frozen=True)" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+FACTS = """
+from dataclasses import dataclass
+from typing import ClassVar
+
+from csbench.method import Method
+
+
+class _Told(Method):
+    family: ClassVar[str] = "sparse"
+    reference: ClassVar[bool] = True
+
+
+@dataclass(frozen=True)
+class Inherits(_Told): ...
+
+
+@dataclass(frozen=True)
+class Differs(_Told):
+    reference: ClassVar[bool] = False
+
+
+@dataclass(frozen=True)
+class Untold(Method): ...
+
+
+configurations = {"configured": Inherits()}
+"""
+
+
+def test_facts_are_those_of_the_class_or_of_its_bases(tmp_path, monkeypatch):
+    (tmp_path / "methods").mkdir()
+    (tmp_path / "methods" / "told.py").write_text(FACTS)
+    monkeypatch.setattr(registry, "PACKAGE", tmp_path)
+    entries.cache_clear()
+    found = {name: entry.facts for name, entry in entries("methods").items()}
+    entries.cache_clear()
+    told = {"family": "sparse", "reference": True}
+    assert found == {"inherits": told, "configured": told, "differs": told | {"reference": False}, "untold": {}}

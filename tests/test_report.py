@@ -10,9 +10,23 @@ import pytest
 
 from csbench import load_results, load_suite
 from csbench.errors import ResultsError, UsageError
+from csbench.registry import entries
+from csbench.report import columns, tables
+from csbench.report.columns import Cell
+from csbench.report.comparisons import check_saving, ratios, saving
 from csbench.report.curves import COLOURS, plot, read_reference
-from csbench.report.leaderboard import published_suites, render, render_short, render_suite
-from csbench.report.standings import metric_curves, ratios, saving, standings
+from csbench.report.families import FAMILIES
+from csbench.report.leaderboard import (
+    full_columns,
+    published_suites,
+    render,
+    render_latex,
+    render_short,
+    render_suite,
+    short_columns,
+)
+from csbench.report.samples import samples
+from csbench.report.standings import standings
 from csbench.suites import Suite
 
 from .conftest import ROOT
@@ -52,11 +66,11 @@ def bad(m, draw, image):
 
 
 def test_ranks_share_where_nothing_tells_apart():
-    table = standings(frame(good=good, twin=same_but_noisier, lasso=bad), SUITE)
-    assert {row.method: row.rank for row in table.rows} == {"good": 1, "twin": 1, "lasso": 3}
+    table = standings(frame(good=good, twin=same_but_noisier, lasso_dct=bad), SUITE)
+    assert {row.method: row.rank for row in table.rows} == {"good": 1, "twin": 1, "lasso-dct": 3}
     assert {row.method: row.best for row in table.rows}["twin"] == {10, 100}
     assert not table.rows[-1].best
-    assert {row.method: row.ranks for row in table.rows} == {"good": (1, 2), "twin": (1, 2), "lasso": (3, 3)}
+    assert {row.method: row.ranks for row in table.rows} == {"good": (1, 2), "twin": (1, 2), "lasso-dct": (3, 3)}
     text = render_suite(table)
     assert text.count("| 1 (1 to 2)") == 2
     assert "| 3 " in text
@@ -74,7 +88,7 @@ def test_errors_are_means_over_images_and_draws_with_their_interval():
 def test_fewer_images_at_some_m_are_no_holes():
     """The curve is that of the images there are, and intervals there are wider."""
     suite = replace(SUITE, fewer_images=(100, 10))
-    rows = frame(good=lambda m, d, i: good(m, d, i) if m == 10 or i < 10 else "absent", lasso=bad)
+    rows = frame(good=lambda m, d, i: good(m, d, i) if m == 10 or i < 10 else "absent", lasso_dct=bad)
     rows = rows[(rows["m"] == 10) | (rows["image"] < 10)]
     table = standings(rows, suite)
     assert [row.rank for row in table.rows] == [1, 2]
@@ -117,11 +131,11 @@ def test_scores_and_savings_are_relative_to_the_best_lasso_of_each_level():
     """One Lasso is better at m = 10, the other at 100; good is 4 times as good as the better one."""
     rows = frame(
         good=lambda m, d, i: good(m, d, i) / 4,
-        lasso_a=lambda m, d, i: good(m, d, i) * (1 if m == 10 else 3),
-        lasso_b=lambda m, d, i: good(m, d, i) * (2 if m == 10 else 1),
+        lasso_dct=lambda m, d, i: good(m, d, i) * (1 if m == 10 else 3),
+        lasso_pixel=lambda m, d, i: good(m, d, i) * (2 if m == 10 else 1),
     )
     table = standings(rows, SUITE)
-    assert table.lassos == {10: "lasso-a", 100: "lasso-b"}
+    assert table.lassos == {10: "lasso-dct", 100: "lasso-pixel"}
     first = table.rows[0]
     assert (first.score.value, first.score.low, first.score.high) == pytest.approx((0.25, 0.25, 0.25))
     assert first.savings[10].value == pytest.approx(4)
@@ -131,8 +145,62 @@ def test_scores_and_savings_are_relative_to_the_best_lasso_of_each_level():
     assert "> 1" in short
 
 
+LASSOS = {
+    "lasso-pixel", "lasso-dct", "lasso-wavelet", "lasso-dct-paper", "lasso-dct-discrepancy", "lasso-sklearn",
+    "lasso-cvxpy",
+}  # fmt: skip
+
+
+def test_which_methods_are_the_lassos_and_that_all_tell_their_family():
+    known = entries("methods")
+    assert {name for name, entry in known.items() if entry.facts.get("reference")} == LASSOS
+    assert {entry.facts.get("family") for entry in known.values()} == set(FAMILIES)
+
+
+NET = """
+from dataclasses import dataclass
+from typing import ClassVar
+from csbench.method import Method
+
+class _Base(Method):
+    family: ClassVar[str] = "learned"
+
+@dataclass(frozen=True)
+class LassoNet(_Base):
+    \"\"\"Not a Lasso.\"\"\"
+"""
+
+
+def test_a_plug_in_that_is_called_a_lasso_changes_no_score(tmp_path, install_plugin, monkeypatch):
+    install_plugin("nets", NET)
+    monkeypatch.syspath_prepend(str(tmp_path / "plugins"))
+    entries.cache_clear()
+    try:
+        table = standings(frame(good=good, lasso_dct=bad, lasso_net=lambda m, d, i: good(m, d, i) / 100), SUITE)
+    finally:
+        entries.cache_clear()
+    assert set(table.lassos.values()) == {"lasso-dct"}
+    rows = {row.method: row for row in table.rows}
+    assert rows["lasso-net"].family == "learned"
+    assert rows["lasso-net"].score.value == pytest.approx(0.001)
+    without = {row.method: row for row in standings(frame(good=good, lasso_dct=bad), SUITE).rows}
+    assert all(rows[name].score == row.score for name, row in without.items())
+    assert all(rows[name].savings == row.savings for name, row in without.items())
+
+
+def test_a_family_that_is_none_is_refused(tmp_path, install_plugin, monkeypatch):
+    install_plugin("nets", NET.replace("learned", "deep"))
+    monkeypatch.syspath_prepend(str(tmp_path / "plugins"))
+    entries.cache_clear()
+    try:
+        with pytest.raises(UsageError, match=r"nets\.py: LassoNet.family is 'deep'; it is one of sparse, "):
+            standings(frame(lasso_net=good), SUITE)
+    finally:
+        entries.cache_clear()
+
+
 def test_a_score_needs_a_whole_lasso():
-    table = standings(frame(good=good, lasso=lambda m, d, i: "failed" if m == 10 else 1.0), SUITE)
+    table = standings(frame(good=good, lasso_dct=lambda m, d, i: "failed" if m == 10 else 1.0), SUITE)
     assert table.rows[0].rank == 1
     assert table.rows[0].score is None
     assert not table.rows[0].savings
@@ -178,11 +246,11 @@ def test_mixed_revisions_are_said():
 
 def test_measurements_needed():
     """good is 1/m and lasso 10/m, so good reaches the Lasso's error at m = 100 with 10 times fewer."""
-    table = standings(frame(good=good, lasso=bad, never=lambda m, d, i: 1.0), SUITE)
-    assert table.reference_method == "lasso"
+    table = standings(frame(good=good, lasso_dct=bad, never=lambda m, d, i: 1.0), SUITE)
+    assert table.reference_method == "lasso-dct"
     needed = {row.method: row.needed for row in table.rows}
     assert needed["good"].value == pytest.approx(10, rel=1e-6)
-    assert needed["lasso"].value == pytest.approx(100)
+    assert needed["lasso-dct"].value == pytest.approx(100)
     assert needed["never"].value == float("inf")
     assert "> 100" in render_suite(table)
 
@@ -192,46 +260,59 @@ def test_measurements_needed():
     [
         ("vae-mnist", "clean images"),
         ("random-relu-mnist", "nothing"),
+        ("vae-that-is-elsewhere", "not known"),
         (f"ambient-block-pixels-p0.95-{SUITE.dataset}", "block-pixels-p0.95 (ambient)"),
     ],
 )
-def test_the_board_says_what_a_prior_was_learned_from(prior, shown):
-    rows = frame(good=good, lasso=bad)
+def test_the_board_says_what_a_prior_was_learned_from(prior, shown, tmp_path, monkeypatch):
+    card = {"family": "random-relu", "measurements": "none: not trained"}
+    (tmp_path / "random-relu-mnist.json").write_text(json.dumps(card))
+    monkeypatch.setenv("CSBENCH_WEIGHTS", str(tmp_path))
+    rows = frame(good=good, lasso_dct=bad)
     assert "prior learned from" not in render_suite(standings(rows, SUITE))
     rows.loc[rows["method"] == "good", "params"] = json.dumps({"prior": prior})
     table = standings(rows, SUITE)
-    assert {row.method: row.learned_from for row in table.rows} == {"good": shown, "lasso": None}
-    assert f"| good     | {shown}" in render_suite(table)
+    assert {row.method: row.learned_from for row in table.rows} == {"good": shown, "lasso-dct": None}
+    assert f"| good      | {shown}" in render_suite(table)
 
 
 def test_saving_factor():
-    error, factor = saving(frame(good=good, lasso=lambda m, d, i: 4 * good(m, d, i)), SUITE, "good", "lasso", 10)
-    assert error == pytest.approx(0.1, rel=0.1)
+    errors = samples(frame(good=good, lasso_dct=lambda m, d, i: 4 * good(m, d, i)), SUITE)
+    factor = saving(errors["good"], errors["lasso-dct"], 10)
     assert factor.value == pytest.approx(4, rel=1e-6)
     assert factor.low == pytest.approx(factor.high)
 
 
 def test_saving_needs_whole_curves_and_may_be_unbounded():
-    rows = frame(good=good, lasso=lambda m, d, i: 1.0, holey=lambda m, d, i: "failed" if m == 100 else good(m, d, i))
-    _, factor = saving(rows, SUITE, "good", "lasso", 10)
+    rows = frame(good=good, flat=lambda m, d, i: 1.0, holey=lambda m, d, i: "failed" if m == 100 else good(m, d, i))
+    errors = samples(rows, SUITE)
+    factor = saving(errors["good"], errors["flat"], 10)
     assert (factor.value, factor.low, factor.high) == (float("inf"),) * 3
+    check_saving(errors, SUITE, "good", "flat")
     with pytest.raises(ResultsError, match="holey has holes on toy"):
-        saving(rows, SUITE, "good", "holey", 10)
+        check_saving(errors, SUITE, "good", "holey")
 
 
 def test_ratios_are_paired_over_images():
-    rows = frame(good=good, bad=bad, twin=same_but_noisier)
-    exact = ratios(rows, SUITE, "bad", "good")
+    errors = samples(frame(good=good, bad=bad, twin=same_but_noisier), SUITE)
+    exact = ratios(errors["bad"], errors["good"])
     assert exact.keys() == {10, 100}
     assert all((e.value, e.low, e.high) == pytest.approx((10, 10, 10)) for e in exact.values()), (
         "the same on each image"
     )
-    near = ratios(rows, SUITE, "twin", "good")[10]
+    near = ratios(errors["twin"], errors["good"])[10]
     assert near.low < 1 < near.high
     assert near.high - near.low < 0.3
-    assert ratios(
-        frame(good=good, holey=lambda m, d, i: "absent" if (m, i) == (10, 3) else 0.1), SUITE, "holey", "good"
-    ).keys() == {100}
+    holey = samples(frame(good=good, holey=lambda m, d, i: "absent" if (m, i) == (10, 3) else 0.1), SUITE)
+    assert ratios(holey["holey"], holey["good"]).keys() == {100}
+
+
+def test_rows_that_the_suite_does_not_ask_for_change_nothing():
+    rows = frame(good=good)
+    more = pd.concat([rows, rows.assign(m=20), rows.assign(draw=2), rows.assign(status="failed")])
+    found, expected = samples(more, SUITE)["good"], samples(rows, SUITE)["good"]
+    np.testing.assert_array_equal(found.by_image, expected.by_image)
+    np.testing.assert_array_equal(found.resampled, expected.resampled)
 
 
 def test_compare(csbench, tmp_path):
@@ -260,8 +341,75 @@ def test_savings_of_all_methods(csbench):
     assert "over the noise" in refused.stderr
 
 
+def test_latex(csbench):
+    rows = frame(good=good, lasso_dct=lambda m, d, i: "failed" if (m, i) == (100, 3) else bad(m, d, i), lasso_pixel=bad)
+    text = render_latex(standings(rows, SUITE), "0123")
+    lines = text.splitlines()
+    assert r"\begin{tabular}{rlrrrrr}" in lines
+    head = lines[lines.index(r"\toprule") + 1]
+    assert head == r"rank & method & score & m = 10 & m = 100 & saving at m = 100 & CPU s / image \\"
+    row = lines[lines.index(r"\midrule") + 1]
+    assert row.startswith(r"$1$ & good & $0.1\,[0.1, 0.1]$ & $\mathbf{")
+    assert r"$> 1$" in row
+    assert row.endswith(r"& $0.5$ \\")
+    holey = next(line for line in lines if "lasso-dct &" in line)
+    assert r"$^{\times}$" in holey
+    assert r"% \times: failed" in lines
+    assert "% score: " + columns.SCORE.says in lines
+    assert "A toy. Dataset mnist" in text
+
+
+def test_latex_quotes_what_tex_would_take_for_a_command():
+    assert tables.latex_text("a_b & 5% of #1 < $2") == r"a\_b \& 5\% of \#1 $<$ \$2"
+    assert tables.latex_cell(Cell("<= 2.5e-05", small="[1e-05, 3]")) == (
+        r"$\le 2.5 \times 10^{-5}\,[1 \times 10^{-5}, 3]$"
+    )
+    assert tables.latex_cell(Cell()) == "--"
+    assert tables.latex_cell(Cell("12 to 40", small="(+ 1)")) == "12 to 40 (+ 1)"
+
+
+def test_csv_has_values_with_their_intervals_in_columns_of_their_own(csbench, tmp_path):
+    suite = load_suite("mnist-gaussian")
+    path = tmp_path / "board.csv"
+    done = csbench("leaderboard", suite.name, "--format", "csv", "--results", ROOT / "results", "-o", path)
+    assert done.returncode == 0, done.stderr
+    found = pd.read_csv(path).set_index("method")
+    table = standings(load_results(suite.name, ROOT / "results"), suite)
+    assert list(found.index) == [row.method for row in table.rows]
+    for row in table.rows:
+        line = found.loc[row.method]
+        figures = {"score": row.score, "error_m100": row.errors[100], "saving_m750": row.savings[750]}
+        for name, estimate in figures.items():
+            values = line[name], line[f"{name}_low"], line[f"{name}_high"]
+            assert values == (estimate.value, estimate.low, estimate.high)
+        assert (line["rank"], line["rank_high"], line["family"]) == (*row.ranks, row.family)
+    assert "error_m10_low" in found
+    assert "A / image" not in found
+
+
+def test_formats_print_unless_told_otherwise(csbench, tmp_path):
+    known = ("--results", ROOT / "results")
+    done = csbench("leaderboard", "mnist-deblur", "--format", "markdown", *known)
+    assert done.stdout.startswith("## mnist-deblur (version ")
+    refused = csbench("leaderboard", "mnist-deblur", "--format", "latex", "--check", *known)
+    assert (refused.returncode, "needs -o" in refused.stderr) == (2, True)
+    refused = csbench("leaderboard", "mnist-deblur", "mnist-noise", "--format", "csv", *known)
+    assert (refused.returncode, "CSV is of one suite" in refused.stderr) == (2, True)
+    refused = csbench("leaderboard", "mnist-deblur", "--format", "csv", "--results", tmp_path)
+    assert (refused.returncode, "no results of mnist-deblur" in refused.stderr) == (2, True)
+
+
+def test_every_column_says_what_it_shows():
+    table = standings(frame(good=good, lasso_dct=bad), SUITE)
+    shown = [*full_columns(table), *short_columns(SUITE), columns.FAMILY, columns.PRIOR]
+    assert all(re.fullmatch(r"[A-Z].+\.", column.says) for column in shown)
+    for column in shown:
+        same = {other.header for other in shown if other.key == column.key}
+        assert same == {column.header}
+
+
 def test_methods_that_saw_different_y_are_never_compared():
-    rows = frame(good=good, lasso=bad)
+    rows = frame(good=good, lasso_dct=bad)
     rows.loc[(rows["method"] == "good") & (rows["m"] == 100) & (rows["image"] == 5), "y_sha256"] = "other"
     with pytest.raises(ResultsError, match="different y for image 5 at m = 100, draw 0"):
         standings(rows, SUITE)
@@ -285,7 +433,7 @@ def test_published_results_are_whole_and_paired():
         assert set(rows["status"]) <= {"ok", "not_applicable"}
         same_y = rows.groupby(["m", "noise_norm", "draw", "image"])["y_sha256"].nunique()
         assert (same_y == 1).all(), "every method has seen the same y"
-        lasso = rows[rows["method"].str.startswith("lasso")]
+        lasso = rows[rows["method"].isin(LASSOS)]
         assert (lasso["diag_duality_gap"] < 1e-6).all()
         assert (rows.groupby(["method", "noise_norm"])["made_by"].nunique() == 1).all()
 
@@ -314,7 +462,8 @@ def test_errors_agree_with_the_published_ones():
 
 def test_the_papers_saving_is_there():
     rows = load_results("mnist-gaussian", ROOT / "results")
-    _, factor = saving(rows, load_suite("mnist-gaussian"), "csgm-vae", "lasso-dct", 75)
+    errors = samples(rows, load_suite("mnist-gaussian"))
+    factor = saving(errors["csgm-vae"], errors["lasso-dct"], 75)
     assert factor.low >= 5
 
 
@@ -343,7 +492,7 @@ def test_a_figure_for_a_paper_brings_its_fonts(csbench, tmp_path, suffix):
 def test_other_metrics_are_means_over_images(tmp_path):
     suite = load_suite("mnist-deblur")
     rows = load_results(suite.name, ROOT / "results")
-    curves = metric_curves(rows, suite, "ssim")
+    curves = {name: one.estimates() for name, one in samples(rows, suite, "ssim").items()}
     expected = rows[(rows["method"] == "mfa") & (rows["noise_norm"] == 0.1)]["ssim"]
     found = curves["mfa"][0.1]
     assert found.value == pytest.approx(expected.mean())
@@ -354,7 +503,7 @@ def test_other_metrics_are_means_over_images(tmp_path):
 @pytest.mark.parametrize("suffix", [".svg", ".png", ".pdf"])
 def test_curves_are_drawn(tmp_path, suffix):
     path = tmp_path / f"curve{suffix}"
-    table = standings(frame(good=good, lasso=bad), SUITE)
+    table = standings(frame(good=good, lasso_dct=bad), SUITE)
     plot(table, path, references=read_reference(REFERENCE, ["csgm_vae"]))
     first = path.read_bytes()
     assert len(first) > 5000
@@ -362,7 +511,7 @@ def test_curves_are_drawn(tmp_path, suffix):
     assert path.read_bytes() == first, "the same rows give the same picture"
     if suffix == ".svg":
         text = first.decode()
-        assert all(label in text for label in ("good", "lasso", "csgm-vae, published", "number of measurements"))
+        assert all(label in text for label in ("good", "lasso-dct", "csgm-vae, published", "number of measurements"))
 
 
 def test_methods_of_one_picture_have_colours_of_their_own(tmp_path):

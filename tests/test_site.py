@@ -21,13 +21,15 @@ from csbench import evaluations, stats
 from csbench.embedded import embedded_images
 from csbench.errors import UsageError
 from csbench.registry import entries
-from csbench.report import gallery, leaderboard
+from csbench.report import columns, gallery, tables
+from csbench.report.comparisons import ratios
 from csbench.report.pages import build, render, write
-from csbench.report.site_data import columns, dataset_facts, page_name, suite_data
+from csbench.report.samples import samples
+from csbench.report.site_data import dataset_facts, page_name, suite_data
 from csbench.report.site_json import compare_json, suite_json, to_json
 from csbench.report.site_methods import docstring_blocks
 from csbench.report.site_styles import on_dark
-from csbench.report.standings import ratios, standings
+from csbench.report.standings import standings
 from csbench.store import load_results, read_file, read_provenance, results_file, write_file
 from csbench.suites import load_suite
 
@@ -117,16 +119,15 @@ def test_cells_are_those_of_the_leaderboard(name, data, results):
     for row, shown in zip(table.rows, data[name].rows, strict=True):
         for i, level in enumerate(suite.levels):
             cell = shown.cells[f"level-{i}"]
-            assert f"{cell.text} {cell.interval}" == leaderboard.error_text(row.errors[level])
+            assert cell == columns.error(suite, level).cell(row)
             assert cell.best == (level in row.best)
             assert cell.sort == row.errors[level].value
-        assert f"{shown.cells['score'].text} {shown.cells['score'].interval}" == leaderboard.factor_text(row.score)
+        assert shown.cells["score"] == columns.SCORE.cell(row)
         assert shown.cells["rank"].text == str(row.ranks[0])
         if row.ranks[1] != row.ranks[0]:
-            assert shown.cells["rank"].interval == f"to {row.ranks[1]}"
-        cell = shown.cells["applications"]
-        assert (cell.text, cell.interval) == leaderboard.operator_text(row, suite)
-    keys = [key for key, _ in columns(data[name])]
+            assert shown.cells["rank"].below == f"to {row.ranks[1]}"
+        assert shown.cells["applications"] == columns.applications(suite).cell(row)
+    keys = [column.key for column in data[name].columns]
     assert ("saving" in keys) == (suite.axis == "m")
 
 
@@ -135,19 +136,20 @@ def test_savings_are_those_of_the_standings(data):
     found = {m["name"]: m["savings"] for m in suite_json(celeba)["methods"]}
     for row in celeba.table.rows:
         for level, (text, interval, sort) in zip(celeba.suite.levels, found[row.method], strict=True):
-            expected = leaderboard.saving_text(row.savings[int(level)], celeba.suite, int(level))
+            expected = tables.markdown_cell(columns.saving(celeba.suite, level).cell(row))
             assert f"{text} {interval}".strip() == expected
             assert sort == min(row.savings[int(level)].value, 1e300)
 
 
 @pytest.mark.parametrize("name", SUITES)
 def test_ratios_of_all_pairs(name, data, results):
-    suite, frame = load_suite(name), load_results(name, results)
+    suite = load_suite(name)
+    errors = samples(load_results(name, results), suite)
     found = compare_json(data[name])
     for i, a in enumerate(found["methods"][:3]):
         for j, b in enumerate(found["methods"]):
             if i != j:
-                expected = ratios(frame, suite, a, b)
+                expected = ratios(errors[a], errors[b])
                 flat = [v for at in suite.levels for v in (expected[at].value, expected[at].low, expected[at].high)]
                 np.testing.assert_allclose(found["ratios"][i][j], flat, rtol=1e-3)
 
@@ -265,7 +267,7 @@ def test_links_lead_to_files(site):
                 )
 
 
-def test_names_and_docstrings_are_escaped(site, data, results, tmp_path, monkeypatch):
+def test_names_and_docstrings_are_escaped(site, data, results, monkeypatch):
     for path in site.rglob("*.*"):
         if path.suffix in (".html", ".js") and path.name != "vega.js":
             assert EVIL not in path.read_text()
@@ -279,7 +281,7 @@ def test_names_and_docstrings_are_escaped(site, data, results, tmp_path, monkeyp
     )  # fmt: skip
     from csbench.report import pages
 
-    shown = pages.method_data("mean", [data["mnist-noise"]], tmp_path)
+    shown = pages.method_data("mean", [data["mnist-noise"]])
     text = (
         pages._environment()
         .get_template("method.html")
@@ -514,19 +516,22 @@ def test_a_link_restores_the_view(open_page):
 def test_table_shows_the_formatted_numbers(open_page, data):
     page = open_page("suite/celeba-gaussian.html")
     celeba = data["celeba-gaussian"]
-    for key, _ in columns(celeba):
-        texts = [" ".join(text.split()) for text in column(page, key)]
-        cells = [row.cells[key] for row in celeba.rows]
-        assert texts == [" ".join(f"{c.text} {c.signs} {c.interval}".split()) for c in cells], key
+    for shown in celeba.columns:
+        texts = [" ".join(text.split()) for text in column(page, shown.key)]
+        cells = [row.cells[shown.key] for row in celeba.rows]
+        assert texts == [" ".join(f"{c.text} {c.signs} {c.below or c.small}".split()) for c in cells], shown.key
+        assert page.locator(f'th[data-key="{shown.key}"]').get_attribute("title") == shown.says
     page.get_by_label("saving at").select_option("0")
     savings = [" ".join(text.split()) for text in column(page, "saving")]
-    assert savings == [leaderboard.saving_text(row.standing.savings[20], celeba.suite, 20) for row in celeba.rows]
+    first = columns.saving(celeba.suite, 20)
+    assert savings == [tables.markdown_cell(first.cell(row.standing)) for row in celeba.rows]
 
 
 def test_compare(open_page, results):
     page = open_page("compare.html?suite=mnist-noise&a=mfa&b=tv&at=0.3")
     page.wait_for_selector("#plot[data-drawn] svg")
-    found = ratios(load_results("mnist-noise", results), load_suite("mnist-noise"), "mfa", "tv")
+    errors = samples(load_results("mnist-noise", results), load_suite("mnist-noise"))
+    found = ratios(errors["mfa"], errors["tv"])
     numbers = [float(v) for v in re.findall(r"\d+\.\d+", page.locator("#sentence").inner_text())]
     np.testing.assert_allclose(numbers[:3], [found[0.3].value, found[0.3].low, found[0.3].high], rtol=6e-3)
     assert page.locator("#sentence").inner_text().startswith("mfa's error is")

@@ -17,28 +17,48 @@ def leaderboard(
     suites: Annotated[list[str] | None, typer.Argument(help="Default: every published suite.")] = None,
     check: Annotated[bool, typer.Option("--check", help="Exit with 1 and a diff where the file is stale.")] = False,
     results: Results = Path("results"),
-    output: Annotated[Path, typer.Option("-o", "--output", help="The file.")] = Path("leaderboard.md"),
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="The file; default: leaderboard.md, with --format the screen.")
+    ] = None,
+    form: Annotated[
+        Literal["markdown", "latex", "csv"] | None,
+        typer.Option("--format", help="Only the table of all methods: as Markdown, for a paper, or for machines."),
+    ] = None,
 ) -> None:
-    """Render leaderboard.md from the results.
+    """Render leaderboard.md from the results, or the table of a suite for other uses.
 
     Example: csbench leaderboard --check
+
+    Example: csbench leaderboard mnist-gaussian --format latex -o table.tex
     """
+    from csbench.report.leaderboard import published_suites, render, render_as
+
+    chosen = suites or published_suites()
+    text = render_as(form, results, chosen) if form else render(results, chosen)
+    path = output if form else output or Path("leaderboard.md")
+    if check:
+        _check_current(path, text, results)
+    elif path is None:
+        print(text, end="")
+    else:
+        from csbench.files import write_atomically
+
+        write_atomically(path, text.encode())
+        print(f"wrote {path}")
+
+
+def _check_current(path: Path | None, text: str, results: Path) -> None:
+    """Say whether a file is what the results give."""
     import difflib
 
-    from csbench.files import write_atomically
-    from csbench.report.leaderboard import published_suites, render
-
-    page = render(results, suites or published_suites())
-    if not check:
-        write_atomically(output, page.encode())
-        print(f"wrote {output}")
-        return
-    found = output.read_text(encoding="utf-8") if output.is_file() else ""
-    if found != page:
-        diff = difflib.unified_diff(found.splitlines(), page.splitlines(), str(output), "from the results", lineterm="")
+    if path is None:
+        raise UsageError("--check with --format needs -o, the file to check")
+    found = path.read_text(encoding="utf-8") if path.is_file() else ""
+    if found != text:
+        diff = difflib.unified_diff(found.splitlines(), text.splitlines(), str(path), "from the results", lineterm="")
         print("\n".join(diff))
-        fail(CsbenchError(f"{output} is not what {results}/ gives; run `csbench leaderboard`"), 1)
-    print(f"{output} is up to date")
+        fail(CsbenchError(f"{path} is not what {results}/ gives; run `csbench leaderboard`"), 1)
+    print(f"{path} is up to date")
 
 
 @app.command()
@@ -82,7 +102,8 @@ def plot(
     """
     from csbench.report.curves import plot as draw
     from csbench.report.curves import read_reference, representation_floors
-    from csbench.report.standings import metric_curves, standings
+    from csbench.report.samples import samples
+    from csbench.report.standings import standings
     from csbench.report.style import STYLES, check_format
     from csbench.store import load_results
     from csbench.suites import load_suite
@@ -94,8 +115,9 @@ def plot(
     if not len(frame):
         raise UsageError(f"no results of {definition.name} in {results}/; run `csbench run {suite}`")
     floors = representation_floors(frame, definition, results)
-    curves = None if metric == "mse" else metric_curves(frame, definition, metric)
     table = standings(frame, definition)
+    measured = table.errors if metric == "mse" else samples(frame, definition, metric)
+    curves = {name: one.estimates() for name, one in measured.items()}
     draw(table, output, list(names(methods)) or None, references, floors, metric, curves, STYLES[style])
     print(f"wrote {output}")
 
@@ -114,10 +136,8 @@ def saving(
 
     Example: csbench saving mnist-gaussian --method csgm-vae --against lasso-dct --at 75
     """
-    from tabulate import tabulate
-
-    from csbench.report.leaderboard import saving_text, saving_times
-    from csbench.report.standings import saving as measure
+    from csbench.report import columns, comparisons, tables, texts
+    from csbench.report.samples import samples
     from csbench.report.standings import standings
     from csbench.store import load_results
     from csbench.suites import load_suite
@@ -133,16 +153,19 @@ def saving(
         rows = [row for row in standings(frame, definition).rows if row.savings]
         if not rows:
             raise UsageError(f"{suite} is over the noise, or has no complete Lasso, so nothing can be saved there")
-        body = [[row.method, *(saving_text(row.savings[m], definition, m) for m in definition.m)] for row in rows]
-        headers = ["saving over the best Lasso", *(f"m = {m}" for m in definition.m)]
-        print(tabulate(body, headers, tablefmt="github", disable_numparse=True))
+        shown = [replace(columns.saving(definition, m), header=f"m = {m}") for m in definition.m]
+        print(tables.markdown([replace(columns.METHOD, header="saving over the best Lasso"), *shown], rows))
         return
     for name in (method, against):
         if name not in set(frame["method"]):
             raise UsageError(f"no results of {name!r} on {suite} in {results}/; run `csbench run {suite}`")
-    error, factor = measure(frame, definition, method, against, matched)
+    errors = samples(frame, definition)
+    comparisons.check_saving(errors, definition, method, against)
+    error = errors[method].estimates()[matched].value
+    factor = comparisons.saving(errors[method], errors[against], matched)
     value, low, high = (
-        saving_times(f, definition, matched, "more than", "at most") for f in (factor.value, factor.low, factor.high)
+        texts.saving_times(f, definition, matched, "more than", "at most")
+        for f in (factor.value, factor.low, factor.high)
     )
     print(
         f"{method} reaches {error:.4g} at m = {matched}; {against} needs {value} times as many measurements "
@@ -163,8 +186,9 @@ def compare(
     """
     from tabulate import tabulate
 
-    from csbench.report.leaderboard import level_name
-    from csbench.report.standings import ratios
+    from csbench.report.comparisons import ratios
+    from csbench.report.samples import samples
+    from csbench.report.texts import level_name
     from csbench.store import load_results
     from csbench.suites import load_suite
 
@@ -174,9 +198,9 @@ def compare(
     for name in (against, *names(methods)):
         if name not in known:
             raise UsageError(f"no results of {name!r} on {suite} in {results}/; run `csbench run {suite}`")
-    rows = []
+    errors, rows = samples(frame, definition), []
     for name in names(methods) or [name for name in known if name != against]:
-        found = ratios(frame, definition, name, against)
+        found = ratios(errors[name], errors[against])
         rows.append(
             [name]
             + [
@@ -243,8 +267,8 @@ def gallery(
     from csbench.progress import progress_bar
     from csbench.registry import get_dataset
     from csbench.report.gallery import MEASUREMENTS, TRUTH, draw, read_gallery, store
-    from csbench.report.leaderboard import evenly_spaced
     from csbench.report.style import STYLES, check_format
+    from csbench.report.texts import evenly_spaced
     from csbench.runner.pictures import missing, recover
     from csbench.suites import load_suite
 

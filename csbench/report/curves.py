@@ -14,7 +14,8 @@ import pandas as pd
 
 from csbench import stats
 from csbench.errors import UsageError
-from csbench.report.standings import Estimate, Standings
+from csbench.report.samples import Estimate
+from csbench.report.standings import Standings
 from csbench.report.style import STYLES, Style, check_format, save
 from csbench.store import floor_path
 from csbench.suites import Suite
@@ -35,6 +36,7 @@ AXES = {  # metric to the label of its axis, and whether that is logarithmic
     "measurement_error": ("measurement error ||A x̂ - y||", True),
 }
 LABEL_WIDTH = 0.055  # of the longest number under the axis, as a share of it
+End = tuple[float, str, str]  # of a line: its height, its name and its colour
 
 
 @dataclass(frozen=True)
@@ -124,61 +126,79 @@ def plot(
     import matplotlib as mpl
     from matplotlib.figure import Figure  # not pyplot, which takes a quarter of a second to import
 
-    drawn = methods or sorted(available)
-    label, log = AXES[metric]
+    drawn = {name: available[name] for name in methods or sorted(available)}
+    log = AXES[metric][1]
     with mpl.rc_context(style.settings()):
         figure = Figure(figsize=(style.width, 0.61 * style.width + (0 if style.title else 0.5)), layout="constrained")
         axes = figure.subplots()
-        ends: list[tuple[float, str, Any]] = []
-        for i, name in enumerate(drawn):  # colours go by the selection: all of a suite's methods would share them
-            errors = available[name]
-            levels = np.array(list(errors))
-            colour = COLOURS[i % len(COLOURS)]
-            values, lows, highs = np.array([(e.value, e.low, e.high) for e in errors.values()]).T
-            if log:
-                values, lows, highs = (np.maximum(v, stats.FLOOR) for v in (values, lows, highs))
-            axes.fill_between(levels, lows, highs, color=colour, alpha=0.18, lw=0)
-            axes.plot(
-                levels,
-                values,
-                color=colour,
-                ls=DASHES[i % len(DASHES)],
-                marker=MARKERS[i % len(MARKERS)],
-                ms=3.5 if style.title else 2.5,
-                lw=1.4 if style.title else 1.0,
-                label=name,
-            )
-            ends.append((values[-1], name, colour))
-            if name in (floors or {}):
-                axes.axhline(max((floors or {})[name], stats.FLOOR), color=colour, ls=(0, (6, 4)), lw=0.7, alpha=0.8)
-        for i, reference in enumerate(references or []):
-            positive = {m: e for m, e in reference.errors.items() if e > 0}  # 0.0000 is only below what was printed
-            if positive:
-                m, values = list(positive), list(positive.values())
-                name = f"{reference.label}, published"
-                axes.plot(m, values, color="0.35", ls=":", marker="x+12"[i % 4], ms=5, lw=1, label=name)
-                ends.append((values[-1], name, "0.35"))
-        axes.set_xscale("log")
-        if log:
-            axes.set_yscale("log")
-        axes.set_xticks(table.suite.levels, _tick_labels(table.suite.levels, style))
-        axes.minorticks_off()
-        axes.tick_params(axis="x", labelsize=style.font_size - 1.5)
-        axes.set_xlim(table.suite.levels[0] * 0.9, table.suite.levels[-1] * 1.1)
-        axes.set_xlabel(
-            f"number of measurements m (n = {_pixels(table)})"
-            if table.suite.axis == "m"
-            else f"noise norm (m = {table.suite.m[0]}, n = {_pixels(table)})"
-        )
-        axes.set_ylabel(label)
-        axes.grid(True, which="major", color="0.9", lw=0.6)
-        axes.spines[["top", "right"]].set_visible(False)
+        ends = _draw_methods(axes, drawn, floors or {}, log, style) + _draw_references(axes, references or [])
+        _set_axes(axes, table, metric, style)
         if style.title:
             axes.set_title(f"{table.suite.title}; bands: 95% intervals over images", fontsize=9, loc="left")
             _label_ends(axes, ends, log)
         else:
             figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=style.font_size - 0.5)
         save(figure, path)
+
+
+def _draw_methods(
+    axes: Any, curves: dict[str, dict[float, Estimate]], floors: dict[str, float], log: bool, style: Style
+) -> list[End]:
+    """One line for each method, with its interval as a band and its floor as a dashed line."""
+    ends = []
+    for i, (name, errors) in enumerate(curves.items()):  # colours go by the selection: all methods would share them
+        colour = COLOURS[i % len(COLOURS)]
+        values, lows, highs = np.array([(e.value, e.low, e.high) for e in errors.values()]).T
+        if log:
+            values, lows, highs = (np.maximum(v, stats.FLOOR) for v in (values, lows, highs))
+        levels = np.array(list(errors))
+        axes.fill_between(levels, lows, highs, color=colour, alpha=0.18, lw=0)
+        axes.plot(
+            levels,
+            values,
+            color=colour,
+            ls=DASHES[i % len(DASHES)],
+            marker=MARKERS[i % len(MARKERS)],
+            ms=3.5 if style.title else 2.5,
+            lw=1.4 if style.title else 1.0,
+            label=name,
+        )
+        ends.append((values[-1], name, colour))
+        if name in floors:
+            axes.axhline(max(floors[name], stats.FLOOR), color=colour, ls=(0, (6, 4)), lw=0.7, alpha=0.8)
+    return ends
+
+
+def _draw_references(axes: Any, references: list[Reference]) -> list[End]:
+    """Published curves, dotted."""
+    ends = []
+    for i, reference in enumerate(references):
+        positive = {m: e for m, e in reference.errors.items() if e > 0}  # 0.0000 is only below what was printed
+        if positive:
+            m, values = list(positive), list(positive.values())
+            name = f"{reference.label}, published"
+            axes.plot(m, values, color="0.35", ls=":", marker="x+12"[i % 4], ms=5, lw=1, label=name)
+            ends.append((values[-1], name, "0.35"))
+    return ends
+
+
+def _set_axes(axes: Any, table: Standings, metric: str, style: Style) -> None:
+    suite, (label, log) = table.suite, AXES[metric]
+    axes.set_xscale("log")
+    if log:
+        axes.set_yscale("log")
+    axes.set_xticks(suite.levels, _tick_labels(suite.levels, style))
+    axes.minorticks_off()
+    axes.tick_params(axis="x", labelsize=style.font_size - 1.5)
+    axes.set_xlim(suite.levels[0] * 0.9, suite.levels[-1] * 1.1)
+    axes.set_xlabel(
+        f"number of measurements m (n = {_pixels(table)})"
+        if suite.axis == "m"
+        else f"noise norm (m = {suite.m[0]}, n = {_pixels(table)})"
+    )
+    axes.set_ylabel(label)
+    axes.grid(True, which="major", color="0.9", lw=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
 
 
 def _tick_labels(levels: tuple[float, ...], style: Style) -> list[str]:
@@ -192,7 +212,7 @@ def _tick_labels(levels: tuple[float, ...], style: Style) -> list[str]:
     return labels[::-1]
 
 
-def _label_ends(axes: Any, ends: list[tuple[float, str, Any]], log: bool) -> None:
+def _label_ends(axes: Any, ends: list[End], log: bool) -> None:
     """Names to the right of the lines' ends, spread so that they do not overlap, each tied to its end by a hairline."""
     scale, back = (np.log10, lambda v: 10**v) if log else (np.asarray, lambda v: v)
     bottom, top = scale(axes.get_ylim())

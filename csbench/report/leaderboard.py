@@ -1,18 +1,19 @@
-"""`leaderboard.md` and the same table for a terminal."""
+"""`leaderboard.md`, the same table for a terminal, and that of one suite for papers and for machines."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Group
-from rich.table import Table
-from tabulate import tabulate
 
+from csbench.errors import UsageError
 from csbench.evaluations import counts
-from csbench.papers import papers_of
-from csbench.registry import entries
-from csbench.report.standings import MARKS, Estimate, Standing, Standings, standings
+from csbench.report import columns, tables, texts
+from csbench.report.columns import Column
+from csbench.report.marks import MARKS
+from csbench.report.standings import Standings, standings
 from csbench.store import load_results, results_digest
 from csbench.suites import Suite, load_suite, suite_names
 
@@ -50,79 +51,83 @@ def published_suites() -> list[str]:
 
 
 def render(results: Path, suites: list[str]) -> str:
-    """The Markdown page: a pure function of the results files of these suites.
+    """The Markdown page: a function of nothing but the results files of these suites, and what is known of methods.
 
     Raises:
         UnknownName: no such suite.
         ResultsError: a file cannot be trusted.
     """
-    tables, missing = {}, []
+    boards, missing = {}, []
     for name in suites:
         suite = load_suite(name)
-        frame = load_results(suite.name, results)
-        if len(frame):
-            table = standings(frame, suite, counts(results, suite.name))
-            tables[name] = table, results_digest(results, suite.name)
+        if table := board(suite, results):
+            boards[name] = table, results_digest(results, suite.name)
         else:
             missing.append(f"## {suite.name}\n\nNot run yet: `csbench run {name}`.\n")
     parts = [HEADER.format(marks=", ".join(f"{sign} {mark}" for mark, sign in MARKS.items()))]
-    parts += [render_short(*one) for one in tables.values()] + missing
-    if tables:
-        parts += ["# All methods, all levels\n", *(render_suite(*one) for one in tables.values())]
+    parts += [render_short(*one) for one in boards.values()] + missing
+    if boards:
+        parts += ["# All methods, all levels\n", *(render_suite(*one) for one in boards.values())]
     return "\n".join(parts)
 
 
-def level_name(suite: Suite, level: float) -> str:
-    """`m = 100` or `noise = 0.3`, the head of a column."""
-    return f"{'m' if suite.axis == 'm' else 'noise'} = {level:g}"
+def board(suite: Suite, results: Path) -> Standings | None:
+    """The standings of a suite with all that is known of it; None where it has not been run.
 
-
-def problem_text(suite: Suite) -> str:
-    """What all problems of a suite have in common."""
-    fixed = f"noise norm {suite.noise_norms[0]:g}" if suite.axis == "m" else f"m = {suite.m[0]}"
-    draws = f"{suite.draws} draw{'s' if suite.draws > 1 else ''} of A per {'m' if suite.axis == 'm' else 'noise norm'}"
-    return f"Dataset {suite.dataset}, operator {suite.operator}, {fixed}, {_images(suite)}, {draws}."
-
-
-def _images(suite: Suite) -> str:
-    if suite.fewer_images:
-        return f"{suite.images} test images ({suite.fewer_images[1]} from m = {suite.fewer_images[0]})"
-    return f"{suite.images} test images"
+    Raises:
+        ResultsError: a file cannot be trusted.
+    """
+    frame = load_results(suite.name, results)
+    return standings(frame, suite, counts(results, suite.name)) if len(frame) else None
 
 
 def _caption(table: Standings, digest: str | None) -> str:
-    caption = f"{table.suite.title}. {problem_text(table.suite)}"
+    caption = f"{table.suite.title}. {texts.problem_text(table.suite)}"
     return f"{caption} Results {digest}." if digest else caption
 
 
-def render_short(table: Standings, digest: str | None = None) -> str:
-    """The first methods of one suite, and its best Lasso: score, errors at three levels, saving and cost."""
-    suite = table.suite
+def short_columns(suite: Suite) -> list[Column]:
+    """Score, errors at three levels, saving and cost."""
     last = len(suite.levels) - 1
     shown = list(dict.fromkeys(suite.levels[round(share * last)] for share in SHARES))
-    at = shown[len(shown) // 2]
+    return [
+        columns.RANK,
+        columns.METHOD,
+        columns.SCORE,
+        *(columns.error(suite, level) for level in shown),
+        columns.saving(suite, shown[len(shown) // 2]),
+        columns.SECONDS,
+    ]
+
+
+def full_columns(table: Standings) -> list[Column]:
+    """All that a board says of a method, at all levels."""
+    suite = table.suite
+    return [
+        columns.RANK,
+        columns.METHOD,
+        columns.LEARNED,
+        columns.SCORE,
+        columns.mean(suite),
+        *(columns.error(suite, level) for level in suite.levels),
+        columns.needed(table),
+        columns.SECONDS,
+        columns.applications(suite),
+        columns.EVALUATIONS,
+        columns.NOTES,
+    ]
+
+
+def render_short(table: Standings, digest: str | None = None) -> str:
+    """The first methods of one suite, and its best Lasso, with links to their papers."""
+    suite = table.suite
     lassos = [row for row in table.rows if row.method in table.lassos.values()][:1]
     rows = list(table.rows[:SHORT])
     rows += [row for row in lassos if row not in rows]
-    saves = any(row.savings for row in rows)
-    headers = ["rank", "method", "score", *(level_name(suite, level) for level in shown)]
-    headers += [f"saving at {level_name(suite, at)}"] if saves else []
-    headers += ["CPU s / image", "prior", "learned from"]
-    body = [
-        [
-            _ranks(row),
-            _linked(row.method),
-            factor_text(row.score) if row.score else "-",
-            *(_cell(row, level) for level in shown),
-            *([saving_text(row.savings[int(at)], suite, int(at)) if row.savings else "-"] if saves else []),
-            seconds_text(row),
-            row.prior or "-",
-            row.learned_from or "-",
-        ]
-        for row in rows
-    ]
+    linked = {"method": replace(columns.METHOD, cell=columns.linked)}
+    shown = columns.told([linked.get(column.key, column) for column in short_columns(suite)], rows)
+    grid = tables.markdown([*shown, columns.PRIOR, columns.LEARNED], rows)
     more = f"\nand {len(table.rows) - len(rows)} more [below](#{suite.name}-version-{suite.version}).\n"
-    grid = tabulate(body, headers, tablefmt="github", disable_numparse=True)
     rest = more if len(rows) < len(table.rows) else ""
     return f"## {suite.name}\n\n{_caption(table, digest)} Version {suite.version}.\n\n{grid}\n{rest}"
 
@@ -130,40 +135,49 @@ def render_short(table: Standings, digest: str | None = None) -> str:
 def render_suite(table: Standings, digest: str | None = None) -> str:
     """All methods of one suite at all levels."""
     suite = table.suite
-    with_priors = any(row.learned_from for row in table.rows)
-    evaluations = any(row.generator_evaluations for row in table.rows)
-    counted = any(row.operator_evaluations for row in table.rows)
-    headers = [
-        "rank",
-        "method",
-        *(["prior learned from"] if with_priors else []),
-        "score",
-        "all m" if suite.axis == "m" else "all noise",
-        *(level_name(suite, level) for level in suite.levels),
-        *_needed_header(table),
-        "CPU s / image",
-        *(["A / image (+ once)"] if counted else []),
-        *(["G / image"] if evaluations else []),
-        "notes",
-    ]
-    body = [
-        [
-            _ranks(row),
-            row.method,
-            *([row.learned_from or "-"] if with_priors else []),
-            factor_text(row.score) if row.score else "-",
-            error_text(row.mean_error) if row.mean_error else "-",
-            *(_cell(row, level) for level in suite.levels),
-            *([_needed(row, table)] if table.reference_error is not None else []),
-            seconds_text(row),
-            *([" ".join(operator_text(row, suite)).strip()] if counted else []),
-            *([f"{row.generator_evaluations:.0f}" if row.generator_evaluations else "-"] if evaluations else []),
-            notes_text(row),
-        ]
-        for row in table.rows
-    ]
-    grid = tabulate(body, headers, tablefmt="github", disable_numparse=True)
+    learned = {"learned_from": replace(columns.LEARNED, header="prior learned from")}
+    shown = columns.told([learned.get(column.key, column) for column in full_columns(table)], table.rows)
+    grid = tables.markdown(shown, table.rows)
     return f"## {suite.name} (version {suite.version})\n\n{_caption(table, digest)}\n\n{grid}\n"
+
+
+def render_latex(table: Standings, digest: str | None = None) -> str:
+    """All methods of one suite with the columns of the first table, for a paper."""
+    caption = f"{_caption(table, digest)} Errors are mean squared errors per pixel times 1000, with 95% intervals."
+    shown = columns.told(short_columns(table.suite), table.rows)
+    return tables.latex(shown, table.rows, caption, table.suite.name)
+
+
+def render_csv(table: Standings, digest: str | None = None) -> str:
+    """All methods of one suite with all figures, savings at all m among them; errors are not multiplied by 1000."""
+    suite = table.suite
+    full = full_columns(table)
+    savings = [columns.saving(suite, level) for level in suite.levels]
+    wide = [*full[:2], columns.FAMILY, columns.PRIOR, *full[2:-1], *savings, full[-1]]
+    return tables.as_csv(columns.told(wide, table.rows), table.rows)
+
+
+RENDERERS = {"markdown": render_suite, "latex": render_latex, "csv": render_csv}
+
+
+def render_as(form: str, results: Path, suites: Sequence[str]) -> str:
+    """The tables of these suites in one of the forms of `RENDERERS`.
+
+    Raises:
+        UnknownName: no such suite.
+        ResultsError: a file cannot be trusted.
+        UsageError: a suite has not been run; CSV of more than one, whose columns differ.
+    """
+    if form == "csv" and len(suites) != 1:
+        raise UsageError("CSV is of one suite, for others have other columns; name one, `csbench leaderboard SUITE`")
+    parts = []
+    for name in suites:
+        suite = load_suite(name)
+        table = board(suite, results)
+        if table is None:
+            raise UsageError(f"no results of {suite.name} in {results}/; run `csbench run {name}`")
+        parts.append(RENDERERS[form](table, results_digest(results, suite.name)))
+    return "\n".join(parts)
 
 
 def terminal_table(table: Standings, width: int) -> Group:
@@ -173,146 +187,16 @@ def terminal_table(table: Standings, width: int) -> Group:
     """
     suite = table.suite
     fixed = 1 + sum(3 + content for content in (5, max(len(row.method) for row in table.rows), 5, 7))
-    shown = evenly_spaced(suite.levels, max(2, (width - fixed) // 8))  # a column is 5 wide and has 3 of frame
-    grid = Table(title=f"{suite.name}: mean squared error per pixel x 1000")
-    for header in (
-        "rank",
-        "method",
-        "score",
-        *(level_name(suite, level).replace(" ", "") for level in shown),
-        "s/image",
-    ):
-        grid.add_column(header, justify="left" if header == "method" else "right", no_wrap=True)
-    for row in table.rows:
-        score = f"{row.score.value:.3g}" if row.score else "-"
-        cells = [thousandths(row.errors[at].value) if at in row.errors else "-" for at in shown]
-        cells = [f"[bold green]{cell}[/]" if at in row.best else cell for at, cell in zip(shown, cells, strict=True)]
-        grid.add_row(_short_rank(row), row.method, score, *cells, seconds_text(row))
-    notes = [f"{row.method}: {notes_text(row)}" for row in table.rows if notes_text(row)]
+    shown = texts.evenly_spaced(suite.levels, max(2, (width - fixed) // 8))  # a column is 5 wide and has 3 of frame
+    errors = [columns.error(suite, level) for level in shown]
+    grid = tables.terminal(
+        [columns.RANK, columns.METHOD, columns.SCORE, *errors, columns.SECONDS],
+        table.rows,
+        f"{suite.name}: mean squared error per pixel x 1000",
+    )
+    notes = [f"{row.method}: {note}" for row in table.rows if (note := columns.NOTES.cell(row).text)]
     if len(shown) < len(suite.levels):
         notes.append(
             f"shown are {len(shown)} of {len(suite.levels)} columns; a wider terminal, or the leaderboard file, has all"
         )
     return Group(grid, *notes)
-
-
-def evenly_spaced(levels: tuple[float, ...], count: int) -> list[float]:
-    """So many of the levels, the first and the last among them."""
-    if count >= len(levels):
-        return list(levels)
-    return [levels[round(i * (len(levels) - 1) / (count - 1))] for i in range(count)]
-
-
-def _linked(method: str) -> str:
-    """The name, with a link to the first paper that the method's docstring names."""
-    known = entries("methods")
-    papers = papers_of(known[method]) if method in known else []
-    return f"[{method}]({papers[0].url})" if papers else method
-
-
-def _short_rank(row: Standing) -> str:
-    return "-" if row.ranks is None else "-".join(map(str, dict.fromkeys(row.ranks)))
-
-
-def _ranks(row: Standing) -> str:
-    """The rank, and the last one that it may be, where that is another."""
-    if row.ranks is None:
-        return "-"
-    first, last = row.ranks
-    return f"{first}" if first == last else f"{first} ({first} to {last})"
-
-
-def _cell(row: Standing, level: float) -> str:
-    signs = "".join(MARKS[mark] for mark in row.marks.get(level, ()))
-    if level not in row.errors:
-        return signs or "-"
-    return error_text(row.errors[level], bold=level in row.best) + (f" {signs}" if signs else "")
-
-
-def factor_text(factor: Estimate) -> str:
-    """A multiple with its interval."""
-    return f"{factor.value:.3g} [{factor.low:.3g}, {factor.high:.3g}]"
-
-
-def operator_text(row: Standing, suite: Suite) -> tuple[str, str]:
-    """How often a method applies A or A^T to an image and, in brackets, once besides; least to most over the levels.
-
-    "matrix" where it takes that instead, "-" where nothing was counted; the second text may be empty.
-    """
-    found = [row.operator_evaluations[level] for level in suite.levels if level in row.operator_evaluations]
-    if not found:
-        return "-", ""
-    if any(one.takes_matrix for one in found):
-        return "matrix", ""
-    once = _span([one.once for one in found])
-    notes = [f"+ {once}"] if once != "0" else []
-    notes += [f"{len(found)} of {len(suite.levels)} levels"] if len(found) < len(suite.levels) else []
-    return _span([one.per_image for one in found]), f"({'; '.join(notes)})" if notes else ""
-
-
-def _span(values: list[float]) -> str:
-    least, most = (f"{round(value):d}" for value in (min(values), max(values)))
-    return least if least == most else f"{least} to {most}"
-
-
-def saving_times(times: float, suite: Suite, at: int, above: str = ">", below: str = "<=") -> str:
-    """A saving at some m, within what the suite can tell: the Lasso is known from its first to its last m."""
-    first, last = suite.m[0] / at, suite.m[-1] / at
-    return f"{above} {last:.3g}" if times > last else f"{below} {first:.3g}" if times <= first else f"{times:.3g}"
-
-
-def saving_text(factor: Estimate, suite: Suite, at: int) -> str:
-    """A saving with its interval."""
-    value, low, high = (saving_times(times, suite, at) for times in (factor.value, factor.low, factor.high))
-    return value if low == high == value else f"{value} [{low}, {high}]"
-
-
-def error_text(error: Estimate, bold: bool = False) -> str:
-    """An error times 1000, with its interval."""
-    value = f"**{thousandths(error.value)}**" if bold else thousandths(error.value)
-    return f"{value} [{thousandths(error.low)}, {thousandths(error.high)}]"
-
-
-def _needed_header(table: Standings) -> list[str]:
-    if table.reference_error is None:
-        return []
-    return [f"m for {thousandths(table.reference_error)} ({table.reference_method} at m = {table.suite.reference_m})"]
-
-
-def _needed(row: Standing, table: Standings) -> str:
-    if row.needed is None:
-        return "-"
-    first, last = table.suite.m[0], table.suite.m[-1]
-
-    def show(m: float) -> str:
-        return f"> {last}" if m > last else f"<= {first}" if m <= first else f"{m:.0f}"
-
-    e: Estimate = row.needed
-    if e.low == e.high == e.value:
-        return show(e.value)
-    return f"{show(e.value)} [{show(e.low)}, {show(e.high)}]"
-
-
-def thousandths(error: float) -> str:
-    """An error times 1000."""
-    scaled = 1000 * error
-    return f"{scaled:.1f}" if scaled >= 10 else f"{scaled:.2f}" if scaled >= 0.1 else f"{scaled:.1g}"
-
-
-def seconds_text(row: Standing) -> str:
-    """CPU seconds per image."""
-    return "-" if math.isnan(row.cpu_seconds_per_image) else f"{row.cpu_seconds_per_image:.2g}"
-
-
-def notes_text(row: Standing) -> str:
-    """What is to be said of a method as a whole: failures, holes, what did not converge."""
-    if row.not_applicable:
-        return "not applicable"
-    notes = [f"{count} images {status}" for status, count in row.failed.items()]
-    if row.missing:
-        notes.append(f"{row.missing} cells not run")
-    if row.not_converged:
-        notes.append(f"{row.not_converged} of {row.images} not converged")
-    if row.revisions > 1:
-        notes.append(f"{row.revisions} revisions mixed")
-    return ", ".join(notes)

@@ -13,22 +13,17 @@ import numpy as np
 from csbench import __version__
 from csbench.errors import UsageError
 from csbench.files import write_atomically
-from csbench.report import leaderboard
+from csbench.report import columns, texts
 from csbench.report.curves import AXES
-from csbench.report.site_cells import FAMILIES
-from csbench.report.site_data import METRICS, Row, SuiteData, columns, page_name, suite_data
+from csbench.report.families import FAMILIES
+from csbench.report.site_data import METRICS, Row, SuiteData, page_name, suite_data
 from csbench.report.site_json import compare_json, suite_json, to_json
 from csbench.report.site_methods import method_data, method_json
 from csbench.report.site_styles import styles
 
 TEMPLATES = Path(__file__).parent / "site"
-WEIGHTS = Path(__file__).parents[1] / "methods" / "weights"
 OWN_FOLDERS = ("suite", "method", "data", "assets", "gallery")
 GENERATOR = '<meta name="generator" content="csbench site">'
-SCORE = (
-    "The score is the error as a multiple of that of the best Lasso at the same m or noise, the geometric mean over "
-    "all levels of the suite: below 1 is better than the Lasso."
-)
 SCRIPTS = ("common.js", "suite.js", "compare.js", "method.js", "style.css")
 
 
@@ -65,14 +60,14 @@ def render(suites: list[SuiteData]) -> dict[str, bytes]:
     page("compare.html", "compare.html", 0)
     for data in suites:
         name = data.suite.name
-        page(f"suite/{name}.html", "suite.html", 1, data=data, columns=columns(data), families=FAMILIES)
+        page(f"suite/{name}.html", "suite.html", 1, data=data, families=FAMILIES)
         files[f"data/suite-{name}.js"] = f"window.csbenchSuite = {to_json(suite_json(data))};\n".encode()
         files[f"data/compare-{name}.js"] = (
             f"(window.csbenchCompare ??= {{}})[{to_json(name)}] = {to_json(compare_json(data))};\n".encode()
         )
         files |= _sprites(data)
     for method in sorted({row.method for data in suites for row in data.rows}):
-        shown = method_data(method, suites, WEIGHTS)
+        shown = method_data(method, suites)
         page(f"method/{shown.page}.html", "method.html", 1, method=shown, curves=to_json(method_json(shown)))
     for script in SCRIPTS:
         files[f"assets/{script}"] = (TEMPLATES / script).read_bytes()
@@ -120,8 +115,8 @@ def _environment() -> Any:
     )
     environment.globals |= {
         "generator": GENERATOR,
-        "score_words": SCORE,
-        "level_name": leaderboard.level_name,
+        "score_words": columns.SCORE.says,
+        "level_name": texts.level_name,
         "metrics": {name: AXES[name][0] for name in METRICS},
         "page_name": page_name,
     }

@@ -15,11 +15,11 @@ from scipy import stats
 from tabulate import tabulate
 
 from csbench.errors import UsageError
-from csbench.report.standings import Estimate
+from csbench.report.families import USES
+from csbench.report.samples import Estimate
 
 Card = dict[str, Any]
 Z95 = 1.96
-USES = ("ambient", "ignore", "unmeasure")
 
 
 @dataclass(frozen=True)

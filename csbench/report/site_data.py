@@ -10,7 +10,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
@@ -21,11 +21,14 @@ import pandas as pd
 
 from csbench import stats
 from csbench.evaluations import counts
-from csbench.report import leaderboard
+from csbench.report import columns, texts
+from csbench.report.columns import Cell, Column
 from csbench.report.curves import read_reference, representation_floors
+from csbench.report.families import FAMILIES
 from csbench.report.gallery import MEASUREMENTS, TRUTH, read_gallery
-from csbench.report.site_cells import FAMILIES, Cell, cells_of
-from csbench.report.standings import MARKS, Estimate, Standing, Standings, standings
+from csbench.report.marks import MARKS
+from csbench.report.samples import Estimate, Samples, samples
+from csbench.report.standings import Standing, Standings, standings
 from csbench.store import load_results, read_provenance, results_digest, results_file
 from csbench.suites import Suite, load_suite
 
@@ -40,12 +43,13 @@ class Row:
         page: name of the method's page, without folder and extension.
         style: number of the colour, dashes and marker in `styles()`.
         oracle: whether the method is told what it could not know, the sparsity or the support.
-        curves: metric to one estimate for each level, None where the level is not complete.
+        curves: metric to one estimate for each level, None where the level is not complete, or its metric infinite.
         params: hyper-parameters, as JSON, to the levels that they were used at.
         images: at each level, the images that were scored.
         seconds: CPU seconds per image at each level, NaN where there are none.
         applications: of A or A^T to each image, at each level, NaN where they were not counted or the matrix is taken.
         floor: representation error of the prior.
+        cells: key of a column to what it says of the method.
     """
 
     standing: Standing
@@ -112,6 +116,7 @@ class SuiteData:
     """All that the pages show of one suite; `ratios` and `ratio_names` are for comparisons of two methods.
 
     Attributes:
+        columns: of the leaderboard, after the rank and the method's name.
         ratios: shape [methods, methods, levels, 3]: the error of the first over that of the second and its 95%
             interval, NaN where one of the two is not complete.
     """
@@ -121,6 +126,7 @@ class SuiteData:
     problem: str
     n: int
     restricted: bool
+    columns: list[Column]
     rows: list[Row]
     published: list[Published]
     ratio_names: list[str]
@@ -135,7 +141,7 @@ class SuiteData:
     @property
     def middle(self) -> int:
         """Position of the level that is shown where there is room for one alone."""
-        return (len(self.suite.levels) - 1) // 2
+        return middle_of(self.suite)
 
     @property
     def learned_from(self) -> list[str]:
@@ -176,45 +182,73 @@ def suite_data(name: str, results: Path, references: Path | None = None) -> Suit
     table = standings(frame, suite, counts(results, suite.name))
     n, restricted = dataset_facts(suite.dataset)
     names = [row.method for row in table.rows]
-    by_image, seconds = _by_image(frame, suite)
-    curves, samples = _curves(by_image, suite)
-    floors = representation_floors(frame, suite, results)
-    params = _params(frame, suite)
-    numbers = _style_numbers(table)
+    shown = board_columns(table)
+    return SuiteData(
+        table,
+        results_digest(results, suite.name),
+        texts.problem_text(suite),
+        n,
+        restricted,
+        columns.told(shown, table.rows),
+        _rows(table, frame, representation_floors(frame, suite, results), [columns.RANK, *shown]),
+        published_curves(suite, references),
+        names,
+        _ratios([table.errors[name] for name in names]),
+        None if restricted else stored_pictures(results, suite, names),
+        {method: read_provenance(results_file(results, suite.name, method)) for method in names},
+    )
+
+
+def board_columns(table: Standings) -> list[Column]:
+    """The columns of the leaderboard after the rank and the method's name, under the keys that the scripts know."""
+    suite = table.suite
+    middle = suite.levels[middle_of(suite)]
+    return [
+        columns.FAMILY,
+        replace(columns.LEARNED, key="learned"),
+        columns.SCORE,
+        columns.mean(suite),
+        *(replace(columns.error(suite, level), key=f"level-{i}") for i, level in enumerate(suite.levels)),
+        replace(columns.saving(suite, middle), key="saving"),
+        columns.SECONDS,
+        columns.applications(suite),
+        columns.EVALUATIONS,
+        columns.NOTES,
+    ]
+
+
+def middle_of(suite: Suite) -> int:
+    """Position of the level that is shown where there is room for one alone."""
+    return (len(suite.levels) - 1) // 2
+
+
+def _rows(table: Standings, frame: pd.DataFrame, floors: dict[str, float], shown: Sequence[Column]) -> list[Row]:
+    suite, numbers = table.suite, _style_numbers(table)
+    params, seconds = _params(frame, suite), _seconds(frame, suite)
+    curves = {
+        metric: {name: one.estimates() for name, one in samples(frame, suite, metric).items()} for metric in METRICS[1:]
+    }
     rows = []
     for standing in table.rows:
         method = standing.method
-        own = curves[method] | {"mse": [standing.errors.get(level) for level in suite.levels]}
+        own = {"mse": standing.errors} | {metric: found[method] for metric, found in curves.items()}
         counted = [standing.operator_evaluations.get(level) for level in suite.levels]
-        scored = [0 if e is None else suite.images_at(at) for e, at in zip(own["mse"], suite.levels, strict=True)]
         rows.append(
             Row(
                 standing,
                 page_name(method),
                 numbers[method],
                 _is_oracle(method, params[method]),
-                own,
-                scored,
+                {metric: [_drawn(curve.get(level)) for level in suite.levels] for metric, curve in own.items()},
+                [suite.images_at(level) if level in standing.errors else 0 for level in suite.levels],
                 seconds[method],
                 [math.nan if one is None else one.per_image for one in counted],
                 floors.get(method),
                 params[method],
-                cells_of(standing, table),
+                {column.key: column.cell(standing) for column in shown},
             )
         )
-    return SuiteData(
-        table,
-        results_digest(results, suite.name),
-        leaderboard.problem_text(suite),
-        n,
-        restricted,
-        rows,
-        published_curves(suite, references),
-        names,
-        _ratios(by_image, samples, names),
-        None if restricted else stored_pictures(results, suite, names),
-        {method: read_provenance(results_file(results, suite.name, method)) for method in names},
-    )
+    return rows
 
 
 def _style_numbers(table: Standings) -> dict[str, int]:
@@ -269,74 +303,30 @@ def _assigned(body: list[ast.stmt]) -> Iterator[tuple[str, ast.expr]]:
 # Curves, costs and ratios
 
 
-def _by_image(frame: pd.DataFrame, suite: Suite) -> tuple[dict[str, np.ndarray], dict[str, list[float]]]:
-    """Each method's metrics by image, shape [metrics, images, levels], and its CPU seconds per image at each level.
+def _drawn(estimate: Estimate | None) -> Estimate | None:
+    """What a curve can show: the PSNR of an image that is exact is infinite."""
+    return estimate if estimate and math.isfinite(estimate.value) else None
 
-    As `standings.errors_by_image` does for the error alone: means over draws, NaN in columns that are not complete.
-    """
-    levels = np.array(suite.levels)
-    code, names = pd.factorize(frame["method"])
-    position = {
-        "level": np.searchsorted(levels, frame[suite.axis].to_numpy()),
-        "draw": frame["draw"].to_numpy(),
-        "image": frame["image"].to_numpy(),
-        "seconds": (frame["cell_cpu_seconds"] / frame["batch_size"]).to_numpy(dtype=float),
-        "ok": (frame["status"] == "ok").to_numpy(),
+
+def _seconds(frame: pd.DataFrame, suite: Suite) -> dict[str, list[float]]:
+    """Method to its CPU seconds per image at each level, NaN where there are none."""
+    ok = frame.loc[frame["status"] == "ok"]
+    means = (ok["cell_cpu_seconds"] / ok["batch_size"]).groupby([ok["method"], ok[suite.axis]], observed=True).mean()
+    found = means.to_dict()
+    return {
+        name: [found.get((name, level), math.nan) for level in suite.levels] for name in map(str, set(frame["method"]))
     }
-    values = frame[list(METRICS)].to_numpy(dtype=float)
-    expected = np.array([suite.images_at(level) for level in suite.levels])
-    curves, seconds = {}, {}
-    for i, name in enumerate(names):
-        chosen = (code == i) & position["ok"]
-        level, draw, image, cpu = (position[key][chosen] for key in ("level", "draw", "image", "seconds"))
-        ids, place = np.unique(image, return_inverse=True)
-        table = np.full((suite.draws, len(METRICS), max(len(ids), 1), len(levels)), np.nan)
-        table[draw, :, place, level] = values[chosen]
-        whole = ((~np.isnan(table)).sum(2) == expected).all(0)  # [metrics, levels]
-        curves[str(name)] = np.where(whole[:, None, :], table.mean(0), np.nan)
-        with np.errstate(invalid="ignore"):
-            seconds[str(name)] = list(np.bincount(level, cpu, len(levels)) / np.bincount(level, minlength=len(levels)))
-    return curves, seconds
 
 
-def _curves(
-    by_image: dict[str, np.ndarray], suite: Suite
-) -> tuple[dict[str, dict[str, list[Estimate | None]]], dict[str, np.ndarray]]:
-    """Means over images with 95% intervals, and the resampled error curves, shape [resamples, levels]."""
-    weights = stats.resampling_weights(suite.images)
-    curves, samples = {}, {}
-    for name, tables in by_image.items():
-        metrics, images, levels = tables.shape
-        if images != suite.images:
-            tables = np.full((metrics, suite.images, levels), np.nan)
-        flat = tables.transpose(1, 0, 2).reshape(suite.images, -1)
-        with np.errstate(invalid="ignore"):
-            mean = stats.weighted_means(np.ones((1, len(flat))), flat)[0].reshape(metrics, levels)
-            resampled = stats.weighted_means(weights, flat)
-            low, high = (ends.reshape(metrics, levels) for ends in stats.interval(resampled))
-        curves[name] = {
-            metric: [
-                Estimate(float(mean[i, j]), float(low[i, j]), float(high[i, j])) if math.isfinite(mean[i, j]) else None
-                for j in range(levels)
-            ]
-            for i, metric in enumerate(METRICS)
-        }
-        samples[name] = resampled.reshape(len(weights), metrics, levels)[:, METRICS.index("mse")]
-    return curves, samples
-
-
-def _ratios(by_image: dict[str, np.ndarray], samples: dict[str, np.ndarray], names: list[str]) -> np.ndarray:
-    """`standings.ratios` of all pairs, shape [methods, methods, levels, 3]."""
-    place = METRICS.index("mse")
-    curves = np.stack(
-        [stats.weighted_means(np.ones((1, by_image[name].shape[1])), by_image[name][place])[0] for name in names]
-    )
-    resampled = np.stack([samples[name] for name in names], axis=1)  # [resamples, methods, levels]
-    found = np.empty((*curves.shape[:1], *curves.shape, 3))
+def _ratios(errors: Sequence[Samples]) -> np.ndarray:
+    """`comparisons.ratios` of all pairs, shape [methods, methods, levels, 3]."""
+    means = np.stack([one.mean for one in errors])
+    resampled = np.stack([one.resampled for one in errors], axis=1)  # [resamples, methods, levels]
+    found = np.empty((len(errors), *means.shape, 3))
     with np.errstate(invalid="ignore", divide="ignore"):
-        for i in range(len(names)):
+        for i in range(len(errors)):
             low, high = stats.interval(resampled[:, i : i + 1] / resampled)
-            found[i] = np.stack([curves[i] / curves, low, high], axis=-1)
+            found[i] = np.stack([means[i] / means, low, high], axis=-1)
     return np.where(np.isfinite(found).all(-1, keepdims=True), found, np.nan)
 
 
@@ -351,27 +341,11 @@ def _params(frame: pd.DataFrame, suite: Suite) -> dict[str, dict[str, list[float
 
 
 def _is_oracle(method: str, params: Iterable[str]) -> bool:
-    """A greedy method whose sparsity k is given, or one that says so in its name; the k of a subspace is no secret."""
+    """A method whose class says so, or a greedy one whose sparsity k is given; the k of a subspace is no secret."""
     fields = [json.loads(text) for text in params]
-    return "oracle" in method or any(f.get("k") is not None and not f.get("prior") for f in fields)
-
-
-def columns(data: SuiteData) -> list[tuple[str, str]]:
-    """Key and heading of each column of the leaderboard, after the rank and the method's name."""
-    suite = data.suite
-    middle = suite.levels[data.middle]
-    return [
-        ("family", "family"),
-        *([("learned", "learned from")] if data.learned_from else []),
-        ("score", "score"),
-        ("mean", "all m" if suite.axis == "m" else "all noise"),
-        *((f"level-{i}", leaderboard.level_name(suite, level)) for i, level in enumerate(suite.levels)),
-        *([("saving", f"saving at {leaderboard.level_name(suite, middle)}")] if data.saving_levels else []),
-        ("seconds", "CPU s / image"),
-        *([("applications", "A / image (+ once)")] if data.counted else []),
-        *([("evaluations", "G / image")] if any(r.standing.generator_evaluations for r in data.rows) else []),
-        ("notes", "notes"),
-    ]
+    entry = entries("methods").get(method)
+    told = entry is not None and bool(entry.facts.get("oracle"))
+    return told or any(f.get("k") is not None and not f.get("prior") for f in fields)
 
 
 # Published curves

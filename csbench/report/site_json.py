@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from csbench.report import columns
 from csbench.report.curves import AXES
-from csbench.report.site_cells import FAMILIES, saving_cell
+from csbench.report.families import FAMILIES
+from csbench.report.samples import Estimate
 from csbench.report.site_data import METRICS, Row, SuiteData
-from csbench.report.standings import Estimate
 from csbench.suites import Suite
 
 DIGITS = 6  # significant, of numbers that plots are drawn from
@@ -75,8 +76,8 @@ def suite_json(data: SuiteData) -> dict[str, Any]:
 
 
 def _saving_json(row: Row, suite: Suite, level: float) -> list[Any]:
-    cell = saving_cell(row.standing, suite, level)
-    return [cell.text, cell.interval, cell.sort]
+    cell = columns.saving(suite, level).cell(row.standing)
+    return [cell.text, cell.small, cell.sort]
 
 
 def _gallery_json(data: SuiteData) -> dict[str, Any] | None:

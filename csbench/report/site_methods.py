@@ -6,11 +6,11 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from csbench.papers import papers_of
-from csbench.report import leaderboard
+from csbench.report import texts
+from csbench.report.families import prior_card
 from csbench.report.site_data import Row, SuiteData, page_name
 from csbench.report.site_json import axis_title
 
@@ -53,12 +53,8 @@ class MethodData:
     cards: list[Card]
 
 
-def method_data(name: str, suites: Sequence[SuiteData], weights: Path) -> MethodData:
-    """What the page of a method shows, over the suites that it took part in.
-
-    Args:
-        weights: the folder with the cards of trained priors.
-    """
+def method_data(name: str, suites: Sequence[SuiteData]) -> MethodData:
+    """What the page of a method shows, over the suites that it took part in."""
     from csbench.registry import entries
 
     entry = entries("methods").get(name)
@@ -79,7 +75,7 @@ def method_data(name: str, suites: Sequence[SuiteData], weights: Path) -> Method
         [(paper.short, paper.url) for paper in papers_of(entry)] if entry else [],
         shown,
         [(data.suite.name, run, facts) for data, _ in shown for run, facts in data.provenance[name].items()],
-        [card for prior, scored in priors.items() if (card := _card(weights / f"{prior}.json", scored))],
+        [card for prior, scored in priors.items() if (card := _card(prior, scored))],
     )
 
 
@@ -105,10 +101,10 @@ def docstring_blocks(doc: str) -> list[Block]:
     return blocks
 
 
-def _card(path: Path, scored: int) -> Card | None:
-    if not path.is_file():
+def _card(prior: str, scored: int) -> Card | None:
+    card = prior_card(prior)
+    if card is None:
         return None
-    card = json.loads(path.read_text(encoding="utf-8"))
     facts = [(key, str(card[key])) for key in ("family", "dataset", "measurements", "split") if card.get(key)]
     seconds = card.get("seconds")
     if seconds is not None:
@@ -120,14 +116,14 @@ def _card(path: Path, scored: int) -> Card | None:
         facts.append(("steps", f"{card['steps']:,}"))
     quality = card.get("quality", {})
     words = {
-        "representation_mse": ("representation error x 1000", lambda v: leaderboard.thousandths(v)),
-        "validation_representation_mse": ("misfit of validation images x 1000", lambda v: leaderboard.thousandths(v)),
+        "representation_mse": ("representation error x 1000", texts.thousandths),
+        "validation_representation_mse": ("misfit of validation images x 1000", texts.thousandths),
         "inception_score": ("inception score", lambda v: f"{v:.2f}"),
         "frechet_distance": ("Frechet distance", lambda v: f"{v:.0f}"),
     }
     facts += [(label, show(quality[key])) for key, (label, show) in words.items() if key in quality]
     facts += [(key, str(card[key])) for key in ("command", "licence") if card.get(key)]
-    return Card(path.stem, facts)
+    return Card(prior, facts)
 
 
 def _duration(seconds: float) -> str:

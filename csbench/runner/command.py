@@ -70,7 +70,8 @@ class States:
 
     def unmet_requirements(self) -> list[str]:
         """What is to be said of each method that has cells to run and whose packages are not installed."""
-        methods = {cell.method_name: cell.method for cell, verdict in self.cells if verdict.state not in ("fresh", "proved")}
+        done = ("fresh", "proved")
+        methods = {cell.method_name: cell.method for cell, verdict in self.cells if verdict.state not in done}
         return [unmet for method in methods.values() if (unmet := unmet_requirements(method))]
 
     def data_files(self) -> set[Path]:

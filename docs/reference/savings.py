@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tabulate import tabulate
 
-from csbench.report.leaderboard import saving_text
+from csbench.report import columns, tables
 from csbench.report.standings import Standings, standings
 from csbench.store import load_results
 from csbench.suites import load_suite
@@ -33,8 +33,8 @@ def table() -> str:
 
 def cell(board: Standings, method: str, m: int) -> str:
     """The saving of a method at m with its interval; a dash where it did not run, or not on all of the suite."""
-    savings = next((row.savings for row in board.rows if row.method == method), {})
-    return saving_text(savings[m], board.suite, m) if savings else "-"
+    column = columns.saving(board.suite, m)
+    return next((tables.markdown_cell(column.cell(row)) for row in board.rows if row.method == method), "-")
 
 
 if __name__ == "__main__":

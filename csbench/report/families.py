@@ -1,0 +1,63 @@
+"""What kind of method one is, and what its prior was learned from: facts of its class, and of the prior's card."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from csbench.errors import UsageError
+from csbench.registry import Entry
+
+FAMILIES = ("sparse", "untrained", "learned", "generative", "ambient-trained", "baseline")  # in this order on pages
+USES = ("ambient", "ignore", "unmeasure")  # the families of priors that are learned from measurements
+WEIGHTS = Path(__file__).parents[1] / "methods" / "weights"
+
+
+def family(entry: Entry | None, learned_from: str | None) -> str:
+    """What the class tells; of a method that tells nothing, or is not installed, no more than whether it was learned.
+
+    Raises:
+        UsageError: the class tells something else.
+    """
+    told = entry.facts.get("family") if entry else None
+    if not told:
+        return "learned" if learned_from else "untrained"
+    if entry and told not in FAMILIES:
+        raise UsageError(
+            f"{entry.path}: {entry.class_name}.family is {told!r}; it is one of {', '.join(FAMILIES)}, or not told"
+        )
+    return str(told)
+
+
+def learned_from(params: Mapping[str, Any]) -> str | None:
+    """What a method's prior was learned from, by the card of the prior; None where it has no prior.
+
+    A method without weights that has a field `dataset` looks at the training images themselves.
+    """
+    prior = params.get("prior")
+    if not prior:
+        return "clean images" if params.get("dataset") else None
+    card = prior_card(str(prior))
+    if card is None:
+        return "not known"
+    if card["family"] in USES:
+        process = re.sub("[:,]", "-", card["measurements"].split(", ")[0]).replace("=", "")
+        return f"{process} ({card['family']})"
+    return "nothing" if card["measurements"] == "none: not trained" else "clean images"
+
+
+def prior_card(name: str) -> dict[str, Any] | None:
+    """The card of a prior: of `$CSBENCH_WEIGHTS`, or of those that ship with csbench; None where there is none.
+
+    `csbench.priors.checkpoint` reads the same folders, but its import needs torch.
+    """
+    own = os.environ.get("CSBENCH_WEIGHTS")
+    for folder in [Path(own), WEIGHTS] if own else [WEIGHTS]:
+        path = folder / f"{name}.json"
+        if path.is_file():
+            return json.loads(path.read_text(encoding="utf-8"))
+    return None
