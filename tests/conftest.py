@@ -141,3 +141,10 @@ def full_data() -> Path:
     if not folder or not (Path(folder) / "mnist").is_dir():
         pytest.skip("CSBENCH_DATA names no folder with the full MNIST files")
     return Path(folder)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the tests that need the official files, so that they can be run apart and none is forgotten."""
+    for item in items:
+        if "full_data" in getattr(item, "fixturenames", ()):
+            item.add_marker("full_data")
