@@ -118,20 +118,41 @@ def typed(tmp_path: Path, environment: dict[str, str]) -> Run:
 
 
 @pytest.fixture
-def install_plugin(tmp_path: Path) -> Callable[[str, str], Path]:
+def install_plugin(tmp_path: Path) -> Callable[..., Path]:
     """Puts a module where the subprocess finds it, with the metadata of an installed package that declares it."""
 
-    def install(module: str, source: str) -> Path:
+    def install(module: str, source: str, kind: str = "methods") -> Path:
         folder = tmp_path / "plugins"
         info = folder / f"{module}-1.0.dist-info"
         info.mkdir(parents=True)
         path = folder / f"{module}.py"
         path.write_text(source)
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 1.0\n")
-        (info / "entry_points.txt").write_text(f"[csbench.methods]\n{module} = {module}\n")
+        (info / "entry_points.txt").write_text(f"[csbench.{kind}]\n{module} = {module}\n")
         return path
 
     return install
+
+
+FEW_DIGITS = """
+from csbench import Dataset, get_dataset
+
+class FewDigits(Dataset):
+    \"\"\"Embedded digits, few enough that what is trained on them is trained at once.\"\"\"
+    name = "few-digits"
+    image_shape = (1, 28, 28)
+    licence = "CC BY-SA 3.0"
+
+    def images(self, split):
+        return get_dataset("mnist").images(split)[: 200 if split == "train" else 2]
+"""
+
+
+@pytest.fixture
+def few_digits(install_plugin: Callable[..., Path]) -> str:
+    """The name of a dataset on which commands train a prior in no time, without the official files."""
+    install_plugin("few_digits", FEW_DIGITS, kind="datasets")
+    return "few-digits"
 
 
 @pytest.fixture
