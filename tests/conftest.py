@@ -48,7 +48,11 @@ def tiny_suite(tmp_path: Path) -> Path:
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
     """Environment of a subprocess: finds this csbench, and plug-ins in `tmp_path/plugins`."""
-    paths = [str(tmp_path / "plugins"), str(ROOT)]
+    return environment_of(tmp_path)
+
+
+def environment_of(folder: Path) -> dict[str, str]:
+    paths = [str(folder / "plugins"), str(ROOT)]
     return os.environ | {"PYTHONPATH": os.pathsep.join(paths), "COLUMNS": "200", "NO_COLOR": "1"}
 
 
@@ -73,12 +77,21 @@ def _warm_first(warm: multiprocessing.context.BaseContext) -> None:
 @pytest.fixture
 def csbench(tmp_path: Path, environment: dict[str, str], warm: multiprocessing.context.BaseContext) -> Run:
     """Runs a command in a folder and a process of its own, forked from one that has imported csbench already."""
+    return forked(tmp_path, environment, warm)
 
+
+@pytest.fixture(scope="module")
+def csbench_in(warm: multiprocessing.context.BaseContext) -> Callable[[Path], Run]:
+    """The same in a folder that several tests of a module share, for what is made once and copied for each of them."""
+    return lambda folder: forked(folder, environment_of(folder), warm)
+
+
+def forked(folder: Path, environment: dict[str, str], warm: multiprocessing.context.BaseContext) -> Run:
     def run(*arguments: str | Path, timeout: float = 120) -> subprocess.CompletedProcess:
         command = ["csbench", *map(str, arguments)]
-        with tempfile.TemporaryDirectory() as folder:
-            out, err = Path(folder, "out"), Path(folder, "err")
-            process = warm.Process(target=type_command, args=(command, tmp_path, environment, out, err))
+        with tempfile.TemporaryDirectory() as streams:
+            out, err = Path(streams, "out"), Path(streams, "err")
+            process = warm.Process(target=type_command, args=(command, folder, environment, out, err))
             process.start()
             process.join(timeout)
             if process.exitcode is None:

@@ -79,8 +79,8 @@ def test_lists(typed, what):
         (["run", "quick", "--no-such-option"], "No such option"),
     ],
 )
-def test_wrong_calls_exit_with_2_and_say_what_to_do(typed, arguments, message):
-    done = typed(*arguments)
+def test_wrong_calls_exit_with_2_and_say_what_to_do(csbench, arguments, message):
+    done = csbench(*arguments)
     assert done.returncode == 2
     assert message in done.stderr
     assert "Traceback" not in done.stderr
@@ -111,10 +111,10 @@ def test_leaderboard_check(csbench, tmp_path):
     assert "run `csbench leaderboard`" in stale.stderr
 
 
-def test_damaged_results_stop_the_leaderboard(typed, tmp_path):
+def test_damaged_results_stop_the_leaderboard(csbench, tmp_path):
     folder = tmp_path / "results" / "suite=mnist-gaussian"
     folder.mkdir(parents=True)
     (folder / "method=zeros.parquet").write_bytes(b"PAR1 and no more")
-    done = typed("leaderboard")
+    done = csbench("leaderboard")
     assert done.returncode == 1
     assert "method=zeros.parquet: not a whole Parquet file" in done.stderr
