@@ -33,6 +33,11 @@ published = false
 """
 
 
+def pytest_configure() -> None:
+    """One thread in every process that a test starts: beside other tests, threads mostly wait for each other."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+
+
 @pytest.fixture(autouse=True)
 def _one_thread() -> None:
     torch.set_num_threads(1)
