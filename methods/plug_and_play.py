@@ -1,4 +1,4 @@
-"""Recovery with a denoiser as the prior: `pip install 'csbench[denoisers]'`.
+"""Recovery with a denoiser as the prior.
 
 Nothing is minimised: a denoiser removes the errors of the estimate so far as if they were noise. It is one of
 scikit-image, followed by clipping to [0, 1].

@@ -33,6 +33,11 @@ published = false
 """
 
 
+def pytest_configure() -> None:
+    """One thread in every process that a test starts: beside other tests, threads mostly wait for each other."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+
+
 @pytest.fixture(autouse=True)
 def _one_thread() -> None:
     torch.set_num_threads(1)
@@ -48,7 +53,11 @@ def tiny_suite(tmp_path: Path) -> Path:
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
     """Environment of a subprocess: finds this csbench, and plug-ins in `tmp_path/plugins`."""
-    paths = [str(tmp_path / "plugins"), str(ROOT)]
+    return environment_of(tmp_path)
+
+
+def environment_of(folder: Path) -> dict[str, str]:
+    paths = [str(folder / "plugins"), str(ROOT)]
     return os.environ | {"PYTHONPATH": os.pathsep.join(paths), "COLUMNS": "200", "NO_COLOR": "1"}
 
 
@@ -73,12 +82,21 @@ def _warm_first(warm: multiprocessing.context.BaseContext) -> None:
 @pytest.fixture
 def csbench(tmp_path: Path, environment: dict[str, str], warm: multiprocessing.context.BaseContext) -> Run:
     """Runs a command in a folder and a process of its own, forked from one that has imported csbench already."""
+    return forked(tmp_path, environment, warm)
 
+
+@pytest.fixture(scope="module")
+def csbench_in(warm: multiprocessing.context.BaseContext) -> Callable[[Path], Run]:
+    """The same in a folder that several tests of a module share, for what is made once and copied for each of them."""
+    return lambda folder: forked(folder, environment_of(folder), warm)
+
+
+def forked(folder: Path, environment: dict[str, str], warm: multiprocessing.context.BaseContext) -> Run:
     def run(*arguments: str | Path, timeout: float = 120) -> subprocess.CompletedProcess:
         command = ["csbench", *map(str, arguments)]
-        with tempfile.TemporaryDirectory() as folder:
-            out, err = Path(folder, "out"), Path(folder, "err")
-            process = warm.Process(target=type_command, args=(command, tmp_path, environment, out, err))
+        with tempfile.TemporaryDirectory() as streams:
+            out, err = Path(streams, "out"), Path(streams, "err")
+            process = warm.Process(target=type_command, args=(command, folder, environment, out, err))
             process.start()
             process.join(timeout)
             if process.exitcode is None:
@@ -118,20 +136,41 @@ def typed(tmp_path: Path, environment: dict[str, str]) -> Run:
 
 
 @pytest.fixture
-def install_plugin(tmp_path: Path) -> Callable[[str, str], Path]:
+def install_plugin(tmp_path: Path) -> Callable[..., Path]:
     """Puts a module where the subprocess finds it, with the metadata of an installed package that declares it."""
 
-    def install(module: str, source: str) -> Path:
+    def install(module: str, source: str, kind: str = "methods") -> Path:
         folder = tmp_path / "plugins"
         info = folder / f"{module}-1.0.dist-info"
         info.mkdir(parents=True)
         path = folder / f"{module}.py"
         path.write_text(source)
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 1.0\n")
-        (info / "entry_points.txt").write_text(f"[csbench.methods]\n{module} = {module}\n")
+        (info / "entry_points.txt").write_text(f"[csbench.{kind}]\n{module} = {module}\n")
         return path
 
     return install
+
+
+FEW_DIGITS = """
+from csbench import Dataset, get_dataset
+
+class FewDigits(Dataset):
+    \"\"\"Embedded digits, few enough that what is trained on them is trained at once.\"\"\"
+    name = "few-digits"
+    image_shape = (1, 28, 28)
+    licence = "CC BY-SA 3.0"
+
+    def images(self, split):
+        return get_dataset("mnist").images(split)[: 200 if split == "train" else 2]
+"""
+
+
+@pytest.fixture
+def few_digits(install_plugin: Callable[..., Path]) -> str:
+    """The name of a dataset on which commands train a prior in no time, without the official files."""
+    install_plugin("few_digits", FEW_DIGITS, kind="datasets")
+    return "few-digits"
 
 
 @pytest.fixture
@@ -141,3 +180,10 @@ def full_data() -> Path:
     if not folder or not (Path(folder) / "mnist").is_dir():
         pytest.skip("CSBENCH_DATA names no folder with the full MNIST files")
     return Path(folder)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the tests that need the official files, so that they can be run apart and none is forgotten."""
+    for item in items:
+        if "full_data" in getattr(item, "fixturenames", ()):
+            item.add_marker("full_data")

@@ -9,9 +9,8 @@ from skimage.restoration import wiener
 from csbench import get_dataset
 from csbench.dataset import Images
 from csbench.errors import UsageError
-from csbench.priors import ambient, gan, project, training
+from csbench.priors import ambient, gan, training
 from csbench.priors.processes import BlockPatch, BlockPixels, ConvolveNoise, parse
-from csbench.priors.quasi_newton import FastSearch
 from csbench.priors.training import TrainingJob
 from csbench.priors.unmeasure import restore
 
@@ -182,7 +181,7 @@ def test_what_cannot_be_restored_or_ignored_is_refused():
 
 
 def test_cards_tell_what_was_measured_and_how_to_repeat_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(project, "SEARCH", FastSearch(0.0, 10, 1, 5, 1, rough=0))
+    monkeypatch.setattr(training, "VALIDATION_IMAGES", 2)
     job = TrainingJob("ambient", FewDigits(), tmp_path, steps=2, measurement="gaussian-projection:m=3", seed=1)
     assert training.train(job) == tmp_path / "ambient-gaussian-projection-m3-seed1-mnist.safetensors"
     card = json.loads((tmp_path / "ambient-gaussian-projection-m3-seed1-mnist.json").read_text())

@@ -79,14 +79,14 @@ def test_lists(typed, what):
         (["run", "quick", "--no-such-option"], "No such option"),
     ],
 )
-def test_wrong_calls_exit_with_2_and_say_what_to_do(typed, arguments, message):
-    done = typed(*arguments)
+def test_wrong_calls_exit_with_2_and_say_what_to_do(csbench, arguments, message):
+    done = csbench(*arguments)
     assert done.returncode == 2
     assert message in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_a_run_reports_in_every_form(typed, tmp_path, tiny_suite):
+def test_a_run_reports_in_every_form(typed, csbench, tmp_path, tiny_suite):
     done = typed("run", tiny_suite, "--methods", "zeros,min-norm")
     assert done.returncode == 0, done.stderr
     folder = tmp_path / "results" / "suite=tiny"
@@ -94,27 +94,27 @@ def test_a_run_reports_in_every_form(typed, tmp_path, tiny_suite):
         assert (folder / name).is_file()
         assert name in done.stdout
     assert "min-norm" in done.stdout
-    summary = json.loads(typed("run", tiny_suite, "--methods", "zeros", "--json").stdout)
+    summary = json.loads(csbench("run", tiny_suite, "--methods", "zeros", "--json").stdout)
     assert summary["states"]["zeros"] == {"fresh": 2, "stale": 0, "missing": 0, "failed": 0, "not_applicable": 0}
-    assert typed("run", tiny_suite, "--methods", "zeros", "--m", "10", "--fresh").stdout.count("1 cells run") == 1
+    assert csbench("run", tiny_suite, "--methods", "zeros", "--m", "10", "--fresh").stdout.count("1 cells run") == 1
 
 
-def test_leaderboard_check(typed, tmp_path):
-    assert typed("leaderboard").returncode == 0
-    assert typed("leaderboard", "--check").returncode == 0
+def test_leaderboard_check(csbench, tmp_path):
+    assert csbench("leaderboard").returncode == 0
+    assert csbench("leaderboard", "--check").returncode == 0
     page = tmp_path / "leaderboard.md"
     page.write_text(page.read_text().replace("# Leaderboard", "# Leader board"))
-    stale = typed("leaderboard", "--check")
+    stale = csbench("leaderboard", "--check")
     assert stale.returncode == 1
     assert "-# Leader board" in stale.stdout
     assert "+# Leaderboard" in stale.stdout
     assert "run `csbench leaderboard`" in stale.stderr
 
 
-def test_damaged_results_stop_the_leaderboard(typed, tmp_path):
+def test_damaged_results_stop_the_leaderboard(csbench, tmp_path):
     folder = tmp_path / "results" / "suite=mnist-gaussian"
     folder.mkdir(parents=True)
     (folder / "method=zeros.parquet").write_bytes(b"PAR1 and no more")
-    done = typed("leaderboard")
+    done = csbench("leaderboard")
     assert done.returncode == 1
     assert "method=zeros.parquet: not a whole Parquet file" in done.stderr

@@ -85,7 +85,7 @@ def test_show(csbench, tmp_path, run):
 
 def test_a_mistyped_folder_and_a_file_in_the_way_are_refused(csbench, tmp_path, run):
     run("a")
-    run("b")
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
     assert csbench("merge", "a", "bb", "-o", "a").returncode == 2
     run("c")
     done = csbench("merge", "a", "b", "-o", "c")

@@ -1,5 +1,7 @@
 """Metrics from kept reconstructions, with nothing solved again."""
 
+import shutil
+
 import pyarrow as pa
 import pytest
 
@@ -7,13 +9,22 @@ from csbench import load_results
 from csbench.errors import ResultsError
 from csbench.runner.kept import FOLDER, keep, kept
 from csbench.store import CellId, read_file, read_provenance, results_file, write_file
+from tests.conftest import TINY_SUITE
+
+
+@pytest.fixture(scope="module")
+def made(csbench_in, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("made")
+    suite = folder / "tiny.toml"
+    suite.write_text(TINY_SUITE)
+    done = csbench_in(folder)("run", suite, "--methods", "min-norm,lasso-dct")
+    assert done.returncode == 0, done.stderr
+    return folder / "results"
 
 
 @pytest.fixture
-def ran(csbench, tmp_path, tiny_suite):
-    done = csbench("run", tiny_suite, "--methods", "min-norm,lasso-dct")
-    assert done.returncode == 0, done.stderr
-    return tmp_path / "results"
+def ran(made, tmp_path):
+    return shutil.copytree(made, tmp_path / "results")
 
 
 def test_rescoring_gives_the_same_bytes(csbench, ran, tiny_suite):

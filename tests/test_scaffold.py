@@ -38,9 +38,7 @@ def test_a_new_method_passes_its_checks_and_its_test_and_runs(checkout):
     ran = command(checkout, "csbench", "run", "quick", "--methods", "my-ridge", "--images", "2", "--m", "25")
     assert ran.returncode == 0, ran.stderr
     assert "my-ridge" in ran.stdout
-    style = subprocess.run(
-        ["ruff", "check", "methods/my_ridge.py", "tests/test_my_ridge.py"], cwd=checkout, capture_output=True, text=True
-    )
+    style = command(checkout, "ruff", "check", "methods/my_ridge.py", "tests/test_my_ridge.py")
     assert style.returncode == 0, style.stdout
     again = command(checkout, "csbench", "new-method", "my-ridge")
     assert again.returncode == 2

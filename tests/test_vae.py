@@ -106,20 +106,25 @@ def test_a_checkpoint_of_another_recipe_is_refused(tmp_path, digits):
         vae.train(digits[:200], RECIPE, tmp_path / "c", resume=True)
 
 
-def test_train_command_writes_weights_and_card(csbench, tmp_path, full_data):
+def test_train_command_reads_the_official_files(csbench, tmp_path, full_data):
     done = csbench("train", "mean", "--dataset", "fashion-mnist", "-o", tmp_path / "w")
     assert done.returncode == 0, done.stderr
     assert {p.name for p in (tmp_path / "w").iterdir()} == {
         "mean-fashion-mnist.safetensors",
         "mean-fashion-mnist.json",
     }
-    stopped = csbench("train", "vae", "-o", tmp_path / "w", "--minutes", "0.001", "--epochs", "2")
+    assert "60000 training images" in (tmp_path / "w" / "mean-fashion-mnist.json").read_text()
+
+
+def test_train_command_writes_weights_and_card(csbench, tmp_path, few_digits):
+    arguments = ("train", "vae", "--dataset", few_digits, "-o", tmp_path / "w", "--epochs", "2")
+    stopped = csbench(*arguments, "--minutes", "0.0001")
     assert stopped.returncode == 0, stopped.stderr
     assert "--resume" in stopped.stdout
-    done = csbench("train", "vae", "-o", tmp_path / "w", "--epochs", "2", "--resume")
+    done = csbench(*arguments, "--resume")
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "w" / "vae-mnist.json").is_file()
-    assert not (tmp_path / "w" / "vae-mnist.checkpoint.safetensors").exists()
+    assert {p.name for p in (tmp_path / "w").iterdir()} >= {"vae-few-digits.safetensors", "vae-few-digits.json"}
+    assert not (tmp_path / "w" / "vae-few-digits.checkpoint.safetensors").exists()
 
 
 def test_train_command_refuses_what_it_does_not_know(csbench):

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from tests.conftest import ROOT
 @pytest.fixture(scope="module")
 def made(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("made")
-    command = ["csbench", "run", "quick", "--methods", "lasso-dct,csgm-vae-fast"]
+    command = [sys.executable, "-m", "csbench", "run", "quick", "--methods", "lasso-dct,csgm-vae-fast"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     floor = floor_path(Path("results"), "vae-mnist", "mnist")

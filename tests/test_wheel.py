@@ -27,7 +27,8 @@ def test_wheel_in_a_fresh_environment(tmp_path):
         assert {f"csbench/{kind}/{name}" for name in modules} <= names
     assert {f"csbench/methods/weights/{path.name}" for path in (ROOT / "methods/weights").glob("*.*n*")} <= names
     assert {f"csbench/suites/{name}.toml" for name in suite_names()} <= names
-    assert {"csbench/papers.bib", "csbench/methods/tuned.json", "csbench/datasets/embedded/mnist.npz.xz"} <= names
+    assert {"csbench/papers.bib", "csbench/py.typed", "csbench/methods/tuned.json"} <= names
+    assert "csbench/datasets/embedded/mnist.npz.xz" in names
     assert {f"csbench/report/site/{path.name}" for path in (ROOT / "csbench/report/site").iterdir()} <= names
     assert not [name for name in names if name.startswith("tests/") or "checkpoint.safetensors" in name]
 

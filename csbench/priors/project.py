@@ -62,9 +62,9 @@ def representation_errors(name: str, dataset: Dataset, images: int, split: Split
         UsageError: the prior is of another image size, or the split has fewer images.
     """
     prior = load_prior(name)
-    chosen = dataset.images(split)
     if prior.generator.n != dataset.n:
         raise UsageError(f"{name} makes images of {prior.generator.n} pixels, {dataset.name} has {dataset.n}")
+    chosen = dataset.images(split)
     if images > len(chosen):
         raise UsageError(f"{images} {split} images asked for, {dataset.name} has {len(chosen)}")
     x = chosen[:images].signals()

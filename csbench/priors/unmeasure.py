@@ -75,10 +75,8 @@ def _wiener_matrix(process: ConvolveNoise, h: int, w: int) -> Tensor:
 
     It takes 20 ms an image, and is linear: its values on the unit images, one in each row, give it for all images.
     """
-    try:
-        from skimage.restoration import wiener
-    except ModuleNotFoundError:
-        raise UsageError("deconvolution needs scikit-image: pip install 'csbench[unmeasure]'") from None
+    from skimage.restoration import wiener  # its import takes long, and only this needs it
+
     kernel = process.kernel().numpy()
     blur = np.outer(kernel, kernel)
     units = np.eye(h * w).reshape(-1, h, w)

@@ -1,4 +1,4 @@
-"""Denoisers of scikit-image, for batches of images with a noise level each: `pip install 'csbench[denoisers]'`.
+"""Denoisers of scikit-image, for batches of images with a noise level each.
 
 Their output is clipped to [0, 1], where images are: that makes better denoisers, and stable iterations around them.
 """
