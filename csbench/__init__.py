@@ -10,23 +10,23 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 HOME = {
-    "CsbenchError": "csbench.errors",
-    "NotApplicable": "csbench.method",
-    "Dataset": "csbench.dataset",
-    "Images": "csbench.dataset",
+    "CsbenchError": "csbench.core.errors",
+    "NotApplicable": "csbench.core.method",
+    "Dataset": "csbench.core.dataset",
+    "Images": "csbench.core.dataset",
     "LinearOperator": "csbench.operators",
-    "Measurement": "csbench.measurement",
-    "Method": "csbench.method",
+    "Measurement": "csbench.core.measurement",
+    "Method": "csbench.core.method",
     "Prior": "csbench.priors.generator",
-    "Problem": "csbench.problem",
-    "Recovery": "csbench.method",
-    "get_dataset": "csbench.registry",
-    "get_method": "csbench.registry",
-    "get_operator": "csbench.registry",
+    "Problem": "csbench.runner.problem",
+    "Recovery": "csbench.core.method",
+    "get_dataset": "csbench.catalogue.registry",
+    "get_method": "csbench.catalogue.registry",
+    "get_operator": "csbench.catalogue.registry",
     "load_prior": "csbench.priors.generator",
-    "load_results": "csbench.store",
-    "load_suite": "csbench.suites",
-    "stream": "csbench.seeding",
+    "load_results": "csbench.results.store",
+    "load_suite": "csbench.catalogue.suites",
+    "stream": "csbench.core.seeding",
 }
 MODULES = ("metrics", "operators")
 __all__ = [
@@ -51,17 +51,17 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from csbench.dataset import Dataset, Images
-    from csbench.errors import CsbenchError
-    from csbench.measurement import Measurement
-    from csbench.method import Method, NotApplicable, Recovery
+    from csbench.catalogue.registry import get_dataset, get_method, get_operator
+    from csbench.catalogue.suites import load_suite
+    from csbench.core.dataset import Dataset, Images
+    from csbench.core.errors import CsbenchError
+    from csbench.core.measurement import Measurement
+    from csbench.core.method import Method, NotApplicable, Recovery
+    from csbench.core.seeding import stream
     from csbench.operators import LinearOperator
     from csbench.priors.generator import Prior, load_prior
-    from csbench.problem import Problem
-    from csbench.registry import get_dataset, get_method, get_operator
-    from csbench.seeding import stream
-    from csbench.store import load_results
-    from csbench.suites import load_suite
+    from csbench.results.store import load_results
+    from csbench.runner.problem import Problem
 
 
 def __getattr__(name: str) -> Any:

@@ -18,8 +18,8 @@ from typing import ClassVar
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from csbench.dataset import SPLITS, Dataset, Images, Split
-from csbench.errors import DataError
+from csbench.core.dataset import SPLITS, Dataset, Images, Split
+from csbench.core.errors import DataError
 
 SIDE = 64
 CROP = 128 / 178  # of the width, as in the CSGM paper's code

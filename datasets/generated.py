@@ -8,9 +8,9 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from csbench.dataset import SPLITS, Dataset, Images, Split
+from csbench.core.dataset import SPLITS, Dataset, Images, Split
+from csbench.core.seeding import stream
 from csbench.priors.generator import load_prior
-from csbench.seeding import stream
 
 PRIOR = "vae-mnist"
 COUNT = 500  # in each split

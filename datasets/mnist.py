@@ -16,9 +16,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from csbench.dataset import Dataset, Images, Split
-from csbench.embedded import embedded_images
-from csbench.errors import DataError
+from csbench.catalogue.embedded import embedded_images
+from csbench.core.dataset import Dataset, Images, Split
+from csbench.core.errors import DataError
 
 IDX_TYPES = {0x08: np.dtype("u1"), 0x0C: np.dtype(">i4"), 0x0D: np.dtype(">f4")}
 

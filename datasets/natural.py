@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from csbench.dataset import Dataset, Images, Split
-from csbench.embedded import embedded_images
+from csbench.catalogue.embedded import embedded_images
+from csbench.core.dataset import Dataset, Images, Split
 
 
 class Natural(Dataset):

@@ -8,8 +8,8 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from csbench.dataset import SPLITS, Dataset, Images, Split
-from csbench.seeding import stream
+from csbench.core.dataset import SPLITS, Dataset, Images, Split
+from csbench.core.seeding import stream
 
 COUNTS = range(4, 161, 4)  # of entries that are not zero
 SIGNALS = {"train": 5, "validation": 5, "test": 20}  # of each count

@@ -14,10 +14,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from csbench.measurement import Measurement
-from csbench.method import Method, NotApplicable, Recovery
-from csbench.solvers.lasso import LassoSolution, basis_pursuit, solve_discrepancy
-from csbench.transforms import DCT2, PixelBasis, Transform
+from csbench.core.measurement import Measurement
+from csbench.core.method import Method, NotApplicable, Recovery
+from csbench.core.transforms import DCT2, PixelBasis, Transform
+from csbench.solvers.lasso.path import LassoSolution, basis_pursuit, solve_discrepancy
 
 MOST_PIXELS = 4096  # the path is followed on a Gram matrix of 8 n^2 bytes
 

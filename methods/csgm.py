@@ -13,11 +13,11 @@ from typing import ClassVar
 
 import torch
 
-from csbench.measurement import Measurement
-from csbench.method import Method, NotApplicable, Recovery
+from csbench.core.measurement import Measurement
+from csbench.core.method import Method, NotApplicable, Recovery
 from csbench.priors import checkpoint
-from csbench.priors.csgm import LatentSearch, search_latent
 from csbench.priors.generator import Generator, load_prior
+from csbench.solvers.latent.adam import LatentSearch, search_latent
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from csbench.errors import MissingWeights
+from csbench.core.errors import MissingWeights
 from csbench.methods.csgm_conv import CsgmDCGAN
 
 

@@ -11,11 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, Self
 
-from csbench.errors import CheckpointError, MissingWeights
-from csbench.measurement import Measurement
+from csbench.core.errors import CheckpointError, MissingWeights
+from csbench.core.measurement import Measurement
 from csbench.methods.csgm import _CSGM
 from csbench.priors import checkpoint
-from csbench.priors.csgm import LatentSearch
+from csbench.solvers.latent.adam import LatentSearch
 
 
 @dataclass(frozen=True)

@@ -6,18 +6,18 @@ from dataclasses import dataclass
 
 import torch
 
-from csbench.measurement import Measurement
-from csbench.method import Recovery
+from csbench.core.measurement import Measurement
+from csbench.core.method import Recovery
 from csbench.methods.csgm import _InRange
-from csbench.priors.quasi_newton import FastSearch, search_latent_fast
+from csbench.solvers.latent.quasi_newton import FastSearch, search_latent_fast
 
 
 @dataclass(frozen=True)
 class CsgmVAEFast(_InRange):
     """The objective of `csgm-vae` (Bora et al. 2017) by BFGS from screened starts: the same minima, far sooner.
 
-    See `csbench.priors.quasi_newton`. For another generator change `prior`, and `lmbd` with it. Kingma and Welling 2014
-    for the VAE.
+    See `csbench.solvers.latent.quasi_newton`. For another generator change `prior`, and `lmbd` with it. Kingma and
+    Welling 2014 for the VAE.
 
     Attributes:
         restarts: starts per image, the best of `candidates` draws.

@@ -11,8 +11,8 @@ import torch
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from torch import Tensor
 
-from csbench.measurement import Measurement
-from csbench.method import Method, NotApplicable, Recovery
+from csbench.core.measurement import Measurement
+from csbench.core.method import Method, NotApplicable, Recovery
 from csbench.operators import LinearOperator
 from csbench.priors import checkpoint
 

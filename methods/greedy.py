@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from csbench.measurement import Measurement
-from csbench.method import NotApplicable, Recovery
-from csbench.solvers.greedy import SparseSolution, cosamp, iht, omp
-from csbench.transforms import DCT2, PixelBasis, Transform, Wavelet2
-from csbench.tunable import GridMethod
+from csbench.core.measurement import Measurement
+from csbench.core.method import NotApplicable, Recovery
+from csbench.core.transforms import DCT2, PixelBasis, Transform, Wavelet2
+from csbench.core.tunable import GridMethod
+from csbench.solvers.sparse.greedy import SparseSolution, cosamp, iht, omp
 
 OVERSAMPLING = 2.0  # where nothing was tuned; close to what was
 MOST_PIXELS = 4096  # of methods that share a Gram matrix of 8 n^2 bytes among the images
@@ -193,14 +193,14 @@ class ModelCosampWavelet(_Cosamp, _InWavelets):
     """Model-based CoSaMP on rooted trees of Daubechies wavelet coefficients (Baraniuk, Cevher, Duarte, Hegde 2010).
 
     Large coefficients of an image persist from a level to the next finer one, so supports are restricted to those that
-    hold the parent of each coefficient. The best such support is found exactly, see `csbench.solvers.wavelet_trees`.
-    Needell and Tropp 2009 for CoSaMP.
+    hold the parent of each coefficient. The best such support is found exactly, see
+    `csbench.solvers.sparse.wavelet_trees`. Needell and Tropp 2009 for CoSaMP.
 
     Papers: doi:10.1109/TIT.2010.2040894, doi:10.1016/j.acha.2008.07.002, doi:10.1002/cpa.3160410705
     """
 
     def solve(self, given: Measurement, psi: Transform, k: int) -> SparseSolution:
-        from csbench.solvers.wavelet_trees import wavelet_trees  # imports numba, which takes a second
+        from csbench.solvers.sparse.wavelet_trees import wavelet_trees  # imports numba, which takes a second
 
         trees = wavelet_trees(given.image_shape, self.basis(given.image_shape).level)
         return cosamp(_design(given, psi), given.y, k, given.noise_norm, trees.project, self.iterations)

@@ -13,12 +13,12 @@ from typing import ClassVar, Self
 
 import torch
 
-from csbench.measurement import Measurement
-from csbench.method import PathMethod, Recovery
-from csbench.solvers import lasso
-from csbench.solvers.lasso import LassoSolution
-from csbench.transforms import DCT2, PixelBasis, Transform, Wavelet2
-from csbench.tuned import lookup
+from csbench.core.measurement import Measurement
+from csbench.core.method import PathMethod, Recovery
+from csbench.core.transforms import DCT2, PixelBasis, Transform, Wavelet2
+from csbench.core.tuned import lookup
+from csbench.solvers.lasso import path as lasso
+from csbench.solvers.lasso.path import LassoSolution
 
 # Homotopy takes between a fortieth and all of the time of ADMM at n = 784, and at n = 3072 between a seventh where few
 # coefficients are active and more than all where nearly m are. Its Gram matrix takes 8 n^2 bytes: 1.2 GB for faces.
@@ -68,7 +68,7 @@ class _Lasso(PathMethod):
     def _solve(self, given: Measurement, psi: Transform, alphas: list[float]) -> list[LassoSolution]:
         A = given.A.matrix()
         if given.n > HOMOTOPY_PIXELS:
-            from csbench.solvers import admm  # imports numba, which takes a second
+            from csbench.solvers.lasso import admm  # imports numba, which takes a second
 
             return admm.lasso_path(A, psi, given.y, alphas, self.tol)
         return lasso.lasso_path(psi(A.double()), given.y, alphas)  # the rows of A Psi^T are the transforms of A's

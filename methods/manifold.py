@@ -15,12 +15,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from csbench.errors import MissingWeights
-from csbench.measurement import Measurement
-from csbench.method import Method, NotApplicable, Recovery
+from csbench.catalogue.registry import get_dataset
+from csbench.core.errors import MissingWeights
+from csbench.core.measurement import Measurement
+from csbench.core.method import Method, NotApplicable, Recovery
+from csbench.core.tunable import GridMethod
 from csbench.priors import checkpoint, mixture, pca
-from csbench.registry import get_dataset
-from csbench.tunable import GridMethod
 
 FRACTION = 0.4  # of PCASubspace, where nothing was tuned
 

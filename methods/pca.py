@@ -8,8 +8,8 @@ from typing import ClassVar
 
 import torch
 
-from csbench.measurement import Measurement
-from csbench.method import Method, NotApplicable, Recovery
+from csbench.core.measurement import Measurement
+from csbench.core.method import Method, NotApplicable, Recovery
 from csbench.priors import checkpoint
 from csbench.priors.pca import load
 

@@ -14,11 +14,11 @@ from typing import ClassVar, Self
 import numpy as np
 import torch
 
-from csbench.measurement import Measurement
-from csbench.method import Method, Recovery
-from csbench.solvers.lasso import duality_gap
-from csbench.transforms import DCT2
-from csbench.tuned import lookup
+from csbench.core.measurement import Measurement
+from csbench.core.method import Method, Recovery
+from csbench.core.transforms import DCT2
+from csbench.core.tuned import lookup
+from csbench.solvers.lasso.path import duality_gap
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class LassoSklearn(_Peer):
     max_iter: int = 100_000
 
     def fit(self, B: np.ndarray, y: np.ndarray, alpha: float) -> np.ndarray:
-        from csbench.solvers.lasso_sklearn import minimise  # not where the package is missing
+        from csbench.solvers.lasso.by_sklearn import minimise  # not where the package is missing
 
         return minimise(B, y, alpha, self.tol, self.max_iter)
 
@@ -86,6 +86,6 @@ class LassoCvxpy(_Peer):
     requires: ClassVar[tuple[str, ...]] = ("cvxpy",)
 
     def fit(self, B: np.ndarray, y: np.ndarray, alpha: float) -> np.ndarray:
-        from csbench.solvers.lasso_cvxpy import minimise  # not where the package is missing
+        from csbench.solvers.lasso.by_cvxpy import minimise  # not where the package is missing
 
         return minimise(B, y, alpha)

@@ -13,9 +13,9 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from csbench.errors import UsageError
-from csbench.measurement import Measurement
-from csbench.method import Method, NotApplicable, Recovery
+from csbench.core.errors import UsageError
+from csbench.core.measurement import Measurement
+from csbench.core.method import Method, NotApplicable, Recovery
 from csbench.solvers import denoisers
 from csbench.solvers.denoisers import Denoiser
 from csbench.solvers.plug_and_play import admm, least_noisy, message_passing

@@ -10,10 +10,10 @@ from typing import ClassVar, Self
 
 import torch
 
-from csbench.measurement import Measurement
-from csbench.method import PathMethod, Recovery
+from csbench.core.measurement import Measurement
+from csbench.core.method import PathMethod, Recovery
+from csbench.core.tuned import lookup
 from csbench.solvers.total_variation import tv_path
-from csbench.tuned import lookup
 
 
 @dataclass(frozen=True)

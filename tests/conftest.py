@@ -62,7 +62,7 @@ def environment_of(folder: Path) -> dict[str, str]:
 
 
 Run = Callable[..., subprocess.CompletedProcess]
-WARM = ["csbench.cli.running", "csbench.runner.command", "csbench.methods.lasso", "matplotlib.figure"]
+WARM = ["csbench.cli.running", "csbench.runner.run", "csbench.methods.lasso", "matplotlib.figure"]
 
 
 @pytest.fixture(scope="session")

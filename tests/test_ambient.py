@@ -7,12 +7,14 @@ import torch
 from skimage.restoration import wiener
 
 from csbench import get_dataset
-from csbench.dataset import Images
-from csbench.errors import UsageError
-from csbench.priors import ambient, gan, training
-from csbench.priors.processes import BlockPatch, BlockPixels, ConvolveNoise, parse
-from csbench.priors.training import TrainingJob
-from csbench.priors.unmeasure import restore
+from csbench.core.dataset import Images
+from csbench.core.errors import UsageError
+from csbench.training import gan
+from csbench.training import measured as ambient
+from csbench.training import recipes as training
+from csbench.training.processes import BlockPatch, BlockPixels, ConvolveNoise, parse
+from csbench.training.recipes import TrainingJob
+from csbench.training.unmeasure import restore
 
 SMALL = {"latent_dim": 8, "width": 8, "critic_width": 8, "batch_size": 16}
 

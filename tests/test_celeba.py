@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from csbench import get_dataset
+from csbench.core.errors import DataError
 from csbench.datasets import celeba
-from csbench.errors import DataError
 
 
 def jpeg(value: int, size: tuple[int, int] = (178, 218)) -> bytes:

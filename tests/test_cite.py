@@ -18,11 +18,11 @@ from pybtex.style.formatting.plain import Style
 from ruamel.yaml import YAML
 
 from csbench import __version__, load_suite
-from csbench.errors import UsageError
-from csbench.papers import BIBLIOGRAPHY, bibliography, identifiers, link, papers_of
-from csbench.registry import entries
+from csbench.catalogue.papers import BIBLIOGRAPHY, bibliography, identifiers, link, papers_of
+from csbench.catalogue.registry import entries
+from csbench.core.errors import UsageError
 from csbench.report.citation import AUTHOR, TITLE, cite_method
-from csbench.store import methods_with_results, results_digest
+from csbench.results.store import methods_with_results, results_digest
 
 from .conftest import ROOT
 

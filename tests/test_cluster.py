@@ -11,10 +11,10 @@ from collections.abc import Iterator
 import pytest
 
 from csbench import load_results
-from csbench.errors import UsageError
+from csbench.core.errors import UsageError
+from csbench.results.store import read_provenance, results_file
 from csbench.runner import cluster
 from csbench.runner.cluster import MAY_HAVE_CHILDREN, start
-from csbench.store import read_provenance, results_file
 from tests.processes import linux, start_run, wait_for_cells
 
 PLUGIN = """

@@ -5,16 +5,16 @@ import pytest
 import torch
 
 from csbench import Measurement, Method, load_results, load_suite
-from csbench.errors import ResultsError
-from csbench.evaluations import Evaluations, counts, evaluations_path, read, store
+from csbench.catalogue.registry import get_method
+from csbench.catalogue.suites import Suite
+from csbench.core.errors import ResultsError
 from csbench.operators import Gaussian, LinearOperator, SubsampledDCT
-from csbench.problem import Problem
-from csbench.registry import get_method
 from csbench.report import columns, tables
 from csbench.report.leaderboard import published_suites, render_suite
 from csbench.report.standings import standings
-from csbench.runner.counting import count
-from csbench.suites import Suite
+from csbench.results.evaluations import Evaluations, counts, evaluations_path, read, store
+from csbench.runner.problem import Problem
+from csbench.studies.count import count
 
 from .conftest import ROOT
 

@@ -2,12 +2,12 @@ import pytest
 import torch
 
 from csbench import Problem, get_method, load_prior, stream
-from csbench.errors import CheckpointError, MissingWeights
+from csbench.core.errors import CheckpointError, MissingWeights
 from csbench.methods.csgm_conv import CsgmDCGAN
 from csbench.operators import Gaussian
 from csbench.priors import checkpoint
-from csbench.priors.csgm import LatentSearch, search_latent
 from csbench.priors.generator import MLPGenerator
+from csbench.solvers.latent.adam import LatentSearch, search_latent
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from csbench import get_dataset
-from csbench.dataset import SPLITS, Images
+from csbench.core.dataset import SPLITS, Images
+from csbench.core.errors import DataError, UsageError
+from csbench.core.paths import EMBEDDED
 from csbench.datasets.mnist import MNIST, read_idx
-from csbench.embedded import FOLDER
-from csbench.errors import DataError, UsageError
 
 NAMES = ["mnist", "fashion-mnist"]
 
@@ -30,8 +30,8 @@ def test_embedded_subset_is_balanced_and_small(name):
         assert images.pixels.shape == (count, *dataset.image_shape)
         assert (np.bincount(images.labels) == count // 10).all()
     assert (np.bincount(dataset.images("test")[:100].labels) == 10).all()
-    assert sum(path.stat().st_size for path in FOLDER.glob("*.xz")) < 2.2e6
-    assert "licence" in (FOLDER / "NOTICE.md").read_text()
+    assert sum(path.stat().st_size for path in EMBEDDED.glob("*.xz")) < 2.2e6
+    assert "licence" in (EMBEDDED / "NOTICE.md").read_text()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -168,10 +168,10 @@ def test_no_mirror_says_what_to_do(tmp_path, monkeypatch):
 
 
 def test_damaged_embedded_file_is_named(tmp_path, monkeypatch):
-    from csbench import embedded
+    from csbench.catalogue import embedded
 
-    (tmp_path / "mnist.npz.xz").write_bytes((FOLDER / "mnist.npz.xz").read_bytes()[:1000])
-    monkeypatch.setattr(embedded, "FOLDER", Path(tmp_path))
+    (tmp_path / "mnist.npz.xz").write_bytes((EMBEDDED / "mnist.npz.xz").read_bytes()[:1000])
+    monkeypatch.setattr(embedded, "EMBEDDED", Path(tmp_path))
     embedded.embedded_images.cache_clear()
     with pytest.raises(DataError, match=r"mnist\.npz\.xz.*reinstall"):
         MNIST().images("test")

@@ -9,19 +9,19 @@ import pytest
 import torch
 from torch import Tensor
 
-from csbench.errors import CsbenchError, UsageError
-from csbench.measurement import Measurement
-from csbench.method import Recovery
+from csbench.catalogue.registry import get_dataset, get_method
+from csbench.catalogue.suites import load_suite
+from csbench.core.errors import CsbenchError, UsageError
+from csbench.core.measurement import Measurement
+from csbench.core.method import Recovery
+from csbench.core.seeding import stream
 from csbench.operators import Gaussian
 from csbench.priors.generator import Generator, load_prior
-from csbench.priors.project import nearest
-from csbench.registry import get_dataset, get_method
 from csbench.report import decomposition as report
-from csbench.runner import decomposition
-from csbench.runner.decomposition import decompose, penalty, searching
-from csbench.seeding import stream
-from csbench.store import decomposition_path
-from csbench.suites import load_suite
+from csbench.results.store import decomposition_path
+from csbench.solvers.latent.projection import nearest
+from csbench.studies import decompose as decomposition
+from csbench.studies.decompose import decompose, penalty, searching
 
 N, K, IMAGES, LMBD = 64, 6, 5, 0.3
 PARTS = ["representation", "measurement", "optimisation"]

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from csbench.freshness import normal
 from csbench.freshness.changes import differences
 from csbench.freshness.closure import Closure, closure
@@ -266,8 +267,8 @@ def test_proofs_make_chains_and_survive_a_file(tmp_path):
 METHOD = '''
 from dataclasses import dataclass, replace
 
-from csbench.measurement import Measurement
-from csbench.method import Method, Recovery
+from csbench.core.measurement import Measurement
+from csbench.core.method import Method, Recovery
 from csbench.priors import checkpoint
 
 SCALE = 0.5
@@ -286,7 +287,7 @@ class {name}(Method):
 SILENT = '''
 from dataclasses import dataclass
 
-from csbench.method import Method
+from csbench.core.method import Method
 from csbench.priors import checkpoint
 
 
@@ -369,7 +370,7 @@ def published(tmp_path_factory) -> Checkout:
     return checkout
 
 
-SUITES = "csbench/suites"
+SUITES = "csbench/catalogue/suites"
 
 
 @pytest.fixture
@@ -440,8 +441,8 @@ def test_pixels_and_weights_leave_stale_what_they_move(checkout):
     assert set(checkout.states().values()) == {"stale"}
     checkout.git("checkout", "--quiet", "csbench")
     change = (
-        "from csbench.priors import checkpoint; t, c = checkpoint.load('mean-mnist'); t['mean'][5] += 1e-6; "
-        "checkpoint.save(checkpoint.PACKAGED, 'mean-mnist', t, {k: v for k, v in c.items() if k not in ('name', 'bytes', 'sha256')})"
+        "from csbench.core.paths import PACKAGED; from csbench.priors import checkpoint; t, c = checkpoint.load('mean-mnist'); t['mean'][5] += 1e-6; "
+        "checkpoint.save(PACKAGED, 'mean-mnist', t, {k: v for k, v in c.items() if k not in ('name', 'bytes', 'sha256')})"
     )
     subprocess.run([sys.executable, "-c", change], cwd=checkout.folder, env=checkout.environment, check=True)
     states = checkout.states()

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 
 from csbench import load_suite
-from csbench.errors import ResultsError
-from csbench.registry import entries
+from csbench.catalogue.registry import entries
+from csbench.core.errors import ResultsError
 from csbench.report.gallery import MEASUREMENTS, TRUTH, gallery_path, picture, read_gallery
-from csbench.runner.pictures import measurement_pictures
 from csbench.runner.plan import make_cells
+from csbench.studies.pictures import measurement_pictures
 
 
 def pixels(rows) -> np.ndarray:

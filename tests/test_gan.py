@@ -2,10 +2,10 @@ import pytest
 import torch
 
 from csbench import get_dataset
-from csbench.errors import CheckpointError, UsageError
-from csbench.priors import gan
-from csbench.priors.convolutional import NormedGenerator, pyramid
+from csbench.core.errors import CheckpointError, UsageError
 from csbench.priors.generator import ConvGenerator, ReLUGenerator
+from csbench.training import gan
+from csbench.training.convolutional import NormedGenerator, pyramid
 
 SMALL = {"latent_dim": 8, "width": 8, "critic_width": 8, "batch_size": 16}
 

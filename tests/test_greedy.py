@@ -11,13 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import orthogonal_mp
 
-from csbench import NotApplicable, Problem, get_method, load_suite, stream, tuned
-from csbench.measurement import Measurement
+from csbench import NotApplicable, Problem, get_method, load_suite, stream
+from csbench.core import tuned
+from csbench.core.measurement import Measurement
+from csbench.core.transforms import DCT2, PixelBasis, Wavelet2
 from csbench.operators import RandomPixelMask, from_matrix
-from csbench.runner.tuning import tune
-from csbench.solvers.greedy import SparseSolution, cosamp, iht, largest, omp
-from csbench.solvers.wavelet_trees import wavelet_trees
-from csbench.transforms import DCT2, PixelBasis, Wavelet2
+from csbench.solvers.sparse.greedy import SparseSolution, cosamp, iht, largest, omp
+from csbench.solvers.sparse.wavelet_trees import wavelet_trees
+from csbench.studies.tune import tune
 
 
 def threshold(B: torch.Tensor, y: torch.Tensor, k: int, noise_norm: float = 0.0, **fields) -> SparseSolution:

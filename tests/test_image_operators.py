@@ -12,7 +12,9 @@ from skimage.measure import block_reduce
 from skimage.transform import radon
 
 from csbench import load_results
-from csbench.errors import UsageError
+from csbench.catalogue.registry import entries, get_operator, parse_operator
+from csbench.core.errors import UsageError
+from csbench.core.seeding import stream
 from csbench.operators import (
     BlockAverage,
     CartesianFourier,
@@ -25,9 +27,7 @@ from csbench.operators import (
     RandomBlock,
     SinglePixel,
 )
-from csbench.problem import check_operator, draw_operator
-from csbench.registry import entries, get_operator, parse_operator
-from csbench.seeding import stream
+from csbench.runner.problem import check_operator, draw_operator
 
 FAMILIES = [
     BlockAverage,
@@ -394,7 +394,8 @@ def test_wrong_specs_are_refused(spec, message):
 
 def test_the_name_before_the_colon_is_what_a_fingerprint_covers():
     from csbench.made_by import made_by
-    from csbench.registry import get_method
+
+    from csbench.catalogue.registry import get_method
 
     zeros = get_method("zeros")()
     assert made_by(zeros, "gaussian-blur:sigma=2") == made_by(zeros, "motion-blur"), "one module, one code"

@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 from sklearn.linear_model import Lasso, lars_path
 
 from csbench import NotApplicable, Problem, get_method, load_suite, stream
-from csbench.measurement import Measurement
-from csbench.method import Method, Recovery
+from csbench.core.measurement import Measurement
+from csbench.core.method import Method, Recovery
+from csbench.core.transforms import DCT2
 from csbench.operators import DenseMatrix
-from csbench.solvers import lasso, splitting
-from csbench.solvers.lasso import basis_pursuit, duality_gap, lasso_path, solve_discrepancy, solve_lasso
-from csbench.transforms import DCT2
+from csbench.solvers.lasso import path as lasso
+from csbench.solvers.lasso import splitting
+from csbench.solvers.lasso.path import basis_pursuit, duality_gap, lasso_path, solve_discrepancy, solve_lasso
 
 
 def random_problem(m: int, n: int, batch: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:

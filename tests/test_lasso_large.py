@@ -10,17 +10,17 @@ from hypothesis import strategies as st
 from sklearn.linear_model import Lasso
 
 from csbench import get_method, stream
-from csbench.measurement import Measurement
-from csbench.method import Recovery
+from csbench.catalogue.suites import load_suite
+from csbench.core.measurement import Measurement
+from csbench.core.method import Recovery
+from csbench.core.transforms import DCT2, PixelBasis, Wavelet2
 from csbench.operators import from_matrix
-from csbench.problem import Truth
-from csbench.runner import tuning
-from csbench.solvers.active_set import ActiveSet
-from csbench.solvers.admm import DEFAULT, Design, certify, lasso_path
-from csbench.solvers.lasso import duality_gap, solve_lasso
-from csbench.solvers.newton import newton_step, signs_after
-from csbench.suites import load_suite
-from csbench.transforms import DCT2, PixelBasis, Wavelet2
+from csbench.runner.problem import Truth
+from csbench.solvers.lasso.active_set import ActiveSet
+from csbench.solvers.lasso.admm import DEFAULT, Design, certify, lasso_path
+from csbench.solvers.lasso.newton import newton_step, signs_after
+from csbench.solvers.lasso.path import duality_gap, solve_lasso
+from csbench.studies import tune as tuning
 
 
 def problem(m: int, n: int, batch: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:

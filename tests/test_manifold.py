@@ -10,17 +10,18 @@ from scipy.special import logsumexp, softmax
 from scipy.stats import multivariate_normal
 
 from csbench import get_dataset, get_method, stream
-from csbench.dataset import Images
-from csbench.errors import MissingWeights
-from csbench.measurement import Measurement
+from csbench.catalogue.suites import load_suite
+from csbench.core.dataset import Images
+from csbench.core.errors import MissingWeights
+from csbench.core.measurement import Measurement
 from csbench.methods import manifold
 from csbench.methods.manifold import _in_plane
 from csbench.operators import Gaussian, from_matrix
-from csbench.priors import checkpoint, mixture, pca, training
+from csbench.priors import checkpoint, mixture, pca
 from csbench.priors.mixture import Mixture, MixtureRecipe, fit
-from csbench.problem import Problem
-from csbench.runner.tuning import tune
-from csbench.suites import load_suite
+from csbench.runner.problem import Problem
+from csbench.studies.tune import tune
+from csbench.training import recipes as training
 
 N = 10
 

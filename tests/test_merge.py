@@ -5,8 +5,8 @@ import shutil
 
 import pytest
 
-from csbench.merge import merge_folders
-from csbench.store import load_results, read_file, read_provenance, results_file, write_file
+from csbench.results.merge import merge_folders
+from csbench.results.store import load_results, read_file, read_provenance, results_file, write_file
 
 
 @pytest.fixture

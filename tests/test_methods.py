@@ -9,15 +9,15 @@ import pytest
 import torch
 
 from csbench import Problem, get_method, stream
-from csbench.conformance import CHECKS, digits, examine, is_deterministic, leaves_the_process_alone
-from csbench.errors import MissingWeights
-from csbench.measurement import Measurement
-from csbench.method import Method, Recovery
+from csbench.catalogue.registry import entries
+from csbench.catalogue.suites import load_suite
+from csbench.core.errors import MissingWeights
+from csbench.core.measurement import Measurement
+from csbench.core.method import Method, Recovery
 from csbench.operators import DenseMatrix
 from csbench.priors.generator import load_prior
-from csbench.registry import entries
 from csbench.runner.worker import Task, share, solve
-from csbench.suites import load_suite
+from csbench.studies.conformance import CHECKS, digits, examine, is_deterministic, leaves_the_process_alone
 
 FROM_MEASUREMENTS = [
     name for name in load_suite("ambient-mnist").methods if entries("methods")[name].module.endswith("csgm_ambient")

@@ -3,7 +3,8 @@ import pytest
 import torch
 from skimage.metrics import mean_squared_error, peak_signal_noise_ratio, structural_similarity
 
-from csbench import get_dataset, metrics
+from csbench import get_dataset
+from csbench.core import metrics
 
 
 @pytest.fixture(scope="module")

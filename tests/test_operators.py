@@ -9,7 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from csbench.errors import ShapeError, UsageError
+from csbench.catalogue.registry import entries, get_operator
+from csbench.core.errors import ShapeError, UsageError
+from csbench.core.seeding import stream
 from csbench.operators import (
     DenseMatrix,
     Gaussian,
@@ -24,8 +26,6 @@ from csbench.operators import (
     SubsampledHadamard,
     from_matrix,
 )
-from csbench.registry import entries, get_operator
-from csbench.seeding import stream
 
 FAMILIES = [
     Gaussian,

@@ -9,10 +9,10 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
 from csbench import get_dataset, get_method, stream
-from csbench.errors import UsageError
-from csbench.problem import Problem
+from csbench.catalogue.suites import load_suite
+from csbench.core.errors import UsageError
 from csbench.report.phase import RECOVERED, RIDGE, contours, l1_transition, middle
-from csbench.suites import load_suite
+from csbench.runner.problem import Problem
 
 RESULTS = Path(__file__).parents[1] / "results"
 K = np.arange(4, 161, 4)

@@ -9,9 +9,9 @@ from skimage.restoration import denoise_nl_means, denoise_tv_chambolle
 from torch import Tensor
 
 from csbench import NotApplicable, Problem, get_method, stream
-from csbench.errors import UsageError
-from csbench.measurement import Measurement
-from csbench.method import Recovery
+from csbench.core.errors import UsageError
+from csbench.core.measurement import Measurement
+from csbench.core.method import Recovery
 from csbench.operators import DenseMatrix, Gaussian, Identity, RandomPixelMask
 from csbench.solvers import denoisers
 from csbench.solvers.denoisers import nl_means, total_variation

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from csbench import Measurement, Problem, get_dataset, get_method, stream
-from csbench.errors import ShapeError, UsageError
+from csbench.core.errors import ShapeError, UsageError
 from csbench.operators import from_matrix
-from csbench.problem import digest
+from csbench.runner.problem import digest
 
 BASE = Problem("mnist", "gaussian", 25, 0.1, 0, 4)
 
@@ -70,7 +70,7 @@ def test_y_of_an_image_does_not_depend_on_the_batch():
 def test_y_is_the_same_in_another_process_and_with_more_threads():
     code = (
         "import sys, torch; torch.set_num_threads(int(sys.argv[1])); from csbench import Problem; "
-        "from csbench.problem import digest; torch.randn(3); "
+        "from csbench.runner.problem import digest; torch.randn(3); "
         "print(digest(Problem('mnist', 'gaussian', 25, 0.1, 0, 4).simulate()[0].y))"
     )
     expected = digest(BASE.simulate()[0].y)

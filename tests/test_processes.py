@@ -7,8 +7,8 @@ import torch
 from scipy import ndimage
 
 from csbench import get_dataset
-from csbench.errors import UsageError
-from csbench.priors.processes import (
+from csbench.core.errors import UsageError
+from csbench.training.processes import (
     PROCESSES,
     BlockPatch,
     BlockPixels,

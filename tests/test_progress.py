@@ -1,6 +1,6 @@
 """Progress where there is no terminal, as in a log."""
 
-from csbench import progress
+from csbench.cli import progress
 
 
 def test_plain_lines_and_not_too_many(monkeypatch, capsys):

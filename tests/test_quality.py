@@ -7,18 +7,22 @@ import scipy.linalg
 import torch
 
 from csbench import get_dataset, load_prior
-from csbench.dataset import Dataset
-from csbench.errors import UsageError
-from csbench.pictures import tile
-from csbench.priors import checkpoint, classifier, project, quality
+from csbench.core.dataset import Dataset
+from csbench.core.errors import UsageError
+from csbench.core.paths import PACKAGED
+from csbench.core.pictures import tile
+from csbench.priors import checkpoint
 from csbench.priors.generator import ConvGenerator
-from csbench.priors.quasi_newton import FastSearch
-from csbench.runner import floors
+from csbench.solvers.latent import projection as project
+from csbench.solvers.latent.quasi_newton import FastSearch
+from csbench.studies import floors
+from csbench.training import assessment as quality
+from csbench.training import classifier
 
 from .conftest import ROOT
 
 NO_GENERATORS = ("pca", "mfa", "mean", "class")
-PRIORS = sorted(p.stem for p in checkpoint.PACKAGED.glob("*.json") if not p.stem.startswith(NO_GENERATORS))
+PRIORS = sorted(p.stem for p in PACKAGED.glob("*.json") if not p.stem.startswith(NO_GENERATORS))
 
 
 def test_inception_score_of_known_distributions():

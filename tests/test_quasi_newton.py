@@ -7,9 +7,9 @@ from torch import Tensor, nn
 
 from csbench import Problem, load_prior, stream
 from csbench.operators import Gaussian, RandomPixelMask
-from csbench.priors.csgm import LatentSearch, search_latent
 from csbench.priors.generator import Generator
-from csbench.priors.quasi_newton import DAMPING, FastSearch, _inverse_hessian, _Objective, search_latent_fast
+from csbench.solvers.latent.adam import LatentSearch, search_latent
+from csbench.solvers.latent.quasi_newton import DAMPING, FastSearch, _inverse_hessian, _Objective, search_latent_fast
 
 EXACT = FastSearch(0.1, bf16=False)
 
@@ -126,7 +126,7 @@ def test_nothing_is_left_to_gain_where_relus_bend_the_objective(double):
 @pytest.mark.parametrize("chunk", [100e6, 1e6])
 def test_an_image_does_not_depend_on_the_others(double, monkeypatch, chunk):
     """Neither where all images move together nor where there is memory for one at a time."""
-    monkeypatch.setattr("csbench.priors.quasi_newton.CHUNK_BYTES", chunk)
+    monkeypatch.setattr("csbench.solvers.latent.quasi_newton.CHUNK_BYTES", chunk)
     given = digits(100, 5).to(torch.float64)
     together = search_latent_fast(double, given.A, given.y, replace(EXACT, rungs=6), stream("x"))
     alone = search_latent_fast(double, given.A, given.y[2:3], replace(EXACT, rungs=6), stream("x"))

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from csbench import Method, get_dataset, get_method, registry
-from csbench.errors import UnknownName, UsageError
-from csbench.names import kebab
-from csbench.registry import entries
+from csbench import Method, get_dataset, get_method
+from csbench.catalogue import registry
+from csbench.catalogue.registry import entries
+from csbench.core.errors import UnknownName, UsageError
+from csbench.core.names import kebab
 
 IMPORT = "from csbench import Method\n"
 PLUGIN = '''
@@ -189,7 +190,13 @@ def test_nothing_imports_against_the_current():
         ):
             assert "import torch\n" not in text, path
         if place in below:
-            for harness in ("csbench.store", "csbench.runner", "csbench.report", "csbench.cli", "csbench.problem"):
+            for harness in (
+                "csbench.results.store",
+                "csbench.runner",
+                "csbench.report",
+                "csbench.cli",
+                "csbench.runner.problem",
+            ):
                 assert harness not in text, path
 
 
@@ -209,7 +216,7 @@ FACTS = """
 from dataclasses import dataclass
 from typing import ClassVar
 
-from csbench.method import Method
+from csbench.core.method import Method
 
 
 class _Told(Method):

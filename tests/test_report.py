@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 
 from csbench import load_results, load_suite
-from csbench.errors import ResultsError, UsageError
-from csbench.registry import entries
+from csbench.catalogue.registry import entries
+from csbench.catalogue.suites import Suite
+from csbench.core.errors import ResultsError, UsageError
 from csbench.report import columns, tables
 from csbench.report.columns import Cell
 from csbench.report.comparisons import check_saving, ratios, saving
@@ -27,7 +28,6 @@ from csbench.report.leaderboard import (
 )
 from csbench.report.samples import samples
 from csbench.report.standings import standings
-from csbench.suites import Suite
 
 from .conftest import ROOT
 
@@ -160,7 +160,7 @@ def test_which_methods_are_the_lassos_and_that_all_tell_their_family():
 NET = """
 from dataclasses import dataclass
 from typing import ClassVar
-from csbench.method import Method
+from csbench.core.method import Method
 
 class _Base(Method):
     family: ClassVar[str] = "learned"

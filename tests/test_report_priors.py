@@ -3,7 +3,7 @@ import json
 import pytest
 from scipy import stats
 
-from csbench.errors import UsageError
+from csbench.core.errors import UsageError
 from csbench.report.priors import draw_scores, qualities, read_cards, render
 
 

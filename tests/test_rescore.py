@@ -6,9 +6,9 @@ import pyarrow as pa
 import pytest
 
 from csbench import load_results
-from csbench.errors import ResultsError
-from csbench.runner.kept import FOLDER, keep, kept
-from csbench.store import CellId, read_file, read_provenance, results_file, write_file
+from csbench.core.errors import ResultsError
+from csbench.results.reconstructions import FOLDER, keep, kept
+from csbench.results.store import CellId, read_file, read_provenance, results_file, write_file
 from tests.conftest import TINY_SUITE
 
 

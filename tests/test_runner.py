@@ -299,7 +299,7 @@ def test_states_tell_stale_from_missing():
 
 
 def test_provenance_is_stored_and_names_no_path(csbench, tmp_path, tiny_suite):
-    from csbench.store import read_provenance, results_file
+    from csbench.results.store import read_provenance, results_file
 
     assert csbench("run", "quick", "--methods", "zeros", "--images", "2").returncode == 0
     (run,) = read_provenance(results_file(tmp_path / "results", "quick~images=2", "zeros")).values()
@@ -316,12 +316,12 @@ def test_a_fingerprint_follows_relative_imports(tmp_path, monkeypatch):
     (package / "__init__.py").write_text("")
     (package / "helper.py").write_text("LEVEL = 0.5\n")
     (package / "grey.py").write_text("from csbench import Method\nfrom .helper import LEVEL\nfrom . import other\n")
-    (package / "other.py").write_text("import csbench.transforms\n")
+    (package / "other.py").write_text("import csbench.core.transforms\n")
     monkeypatch.syspath_prepend(tmp_path)
     found = made_by.reachable("relative_plugin.grey")
-    expected = {"relative_plugin.helper", "relative_plugin.other", "csbench.transforms", "csbench.method"}
+    expected = {"relative_plugin.helper", "relative_plugin.other", "csbench.core.transforms", "csbench.core.method"}
     assert expected <= found
-    assert "csbench.store" not in found
+    assert "csbench.results.store" not in found
 
 
 def test_a_fingerprint_sees_through_a_package_that_only_collects_names(tmp_path, monkeypatch):
@@ -350,7 +350,8 @@ def test_a_fingerprint_sees_through_a_package_that_only_collects_names(tmp_path,
 
 def test_a_fingerprint_covers_the_operator_that_is_used_and_no_other():
     from csbench.made_by import made_by, reachable
-    from csbench.registry import get_method
+
+    from csbench.catalogue.registry import get_method
 
     zeros = get_method("zeros")()
     assert made_by(zeros, "gaussian") == made_by(zeros, "rademacher"), "one module, one code"

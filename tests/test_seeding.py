@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from csbench.seeding import seed_of, stream
+from csbench.core.seeding import seed_of, stream
 
 names = st.lists(st.one_of(st.text(), st.integers(), st.floats(allow_nan=False, allow_infinity=False)), max_size=5)
 
@@ -22,7 +22,7 @@ def test_types_and_borders_of_names_count():
 
 
 def test_seed_is_the_same_in_another_process():
-    code = "from csbench.seeding import seed_of; print(seed_of('noise', 'mnist', 17, 0.1))"
+    code = "from csbench.core.seeding import seed_of; print(seed_of('noise', 'mnist', 17, 0.1))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert int(out) == seed_of("noise", "mnist", 17, 0.1)
 

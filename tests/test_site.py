@@ -17,21 +17,22 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from csbench import evaluations, stats
-from csbench.embedded import embedded_images
-from csbench.errors import UsageError
-from csbench.registry import entries
+from csbench.catalogue.embedded import embedded_images
+from csbench.catalogue.registry import entries
+from csbench.catalogue.suites import load_suite
+from csbench.core.errors import UsageError
 from csbench.report import columns, gallery, tables
+from csbench.report import statistics as stats
 from csbench.report.comparisons import ratios
-from csbench.report.pages import build, render, write
 from csbench.report.samples import samples
-from csbench.report.site_data import dataset_facts, page_name, suite_data
-from csbench.report.site_json import compare_json, suite_json, to_json
-from csbench.report.site_methods import docstring_blocks
-from csbench.report.site_styles import on_dark
 from csbench.report.standings import standings
-from csbench.store import load_results, read_file, read_provenance, results_file, write_file
-from csbench.suites import load_suite
+from csbench.results import evaluations
+from csbench.results.store import load_results, read_file, read_provenance, results_file, write_file
+from csbench.site.data import dataset_facts, page_name, suite_data
+from csbench.site.json_files import compare_json, suite_json, to_json
+from csbench.site.methods import docstring_blocks
+from csbench.site.pages import build, render, write
+from csbench.site.styles import on_dark
 
 from .conftest import ROOT
 
@@ -177,7 +178,7 @@ def test_a_method_with_holes_has_no_numbers_where_it_has_holes(tmp_path):
 
 
 def test_facts_of_datasets_are_those_of_the_classes():
-    from csbench.registry import get_dataset
+    from csbench.catalogue.registry import get_dataset
 
     for name in entries("datasets"):
         dataset = get_dataset(name)
@@ -272,14 +273,14 @@ def test_names_and_docstrings_are_escaped(site, data, results, monkeypatch):
         if path.suffix in (".html", ".js") and path.name != "vega.js":
             assert EVIL not in path.read_text()
     assert "&lt;script&gt;alert(1)" in (site / "suite" / "mnist-noise.html").read_text()
-    from csbench import registry
+    from csbench.catalogue import registry
 
     entry = registry.entries("methods")["mean"]
     monkeypatch.setattr(
-        "csbench.registry.entries", lambda kind: {"mean": registry.replace(entry, doc=f"A `{EVIL}` {EVIL}</script>")}
+        "csbench.catalogue.registry.entries", lambda kind: {"mean": registry.replace(entry, doc=f"A `{EVIL}` {EVIL}</script>")}
         if kind == "methods" else entries(kind),
     )  # fmt: skip
-    from csbench.report import pages
+    from csbench.site import pages
 
     shown = pages.method_data("mean", [data["mnist-noise"]])
     text = (

@@ -5,10 +5,10 @@ from textwrap import dedent
 
 import pytest
 
-from csbench import registry
-from csbench.errors import UsageError
-from csbench.registry import entries, get_method, untaken
-from csbench.sources import Sources, find
+from csbench.catalogue import registry
+from csbench.catalogue.registry import entries, get_method, untaken
+from csbench.catalogue.sources import Sources, find
+from csbench.core.errors import UsageError
 
 RECOVER = "def recover(self, given, rng): ..."
 BASE = f"""
@@ -46,12 +46,12 @@ def package(tmp_path, monkeypatch):
     ("imports", "base"),
     [
         ("from csbench import Method", "Method"),
-        ("from csbench.method import Method as M", "M"),
+        ("from csbench.core.method import Method as M", "M"),
         ("import csbench", "csbench.Method"),
-        ("import csbench.method", "csbench.method.Method"),
-        ("import csbench.method as cm", "cm.PathMethod"),
+        ("import csbench.core.method", "csbench.core.method.Method"),
+        ("import csbench.core.method as cm", "cm.PathMethod"),
         ("from csbench import method", "method.Method"),
-        ("from csbench.tunable import GridMethod", "GridMethod"),
+        ("from csbench.core.tunable import GridMethod", "GridMethod"),
         ("from csbench.methods.lasso import LassoDCT", "LassoDCT"),
         ("from mypkg.base import MyBase", "MyBase"),
         ("import mypkg.base as b", "b.MyBase"),
@@ -218,7 +218,7 @@ def test_facts_of_csbench_are_those_of_the_classes(kind):
 
 
 def test_finding_a_module_imports_nothing():
-    assert find("csbench.priors.gan").name == "gan.py"
+    assert find("csbench.training.gan").name == "gan.py"
     assert find("csbench.priors").name == "__init__.py"
     assert find("xml.dom") is None, "of the standard library"
     assert find("no_such_package.module") is None

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import permutation_test
 
-from csbench import stats
+from csbench.report import statistics as stats
 
 
 def test_weights_are_a_bootstrap_and_always_the_same():

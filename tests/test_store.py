@@ -7,9 +7,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from csbench import load_results, load_suite
-from csbench.errors import ResultsError
-from csbench.journal import Journal
-from csbench.store import (
+from csbench.core.errors import ResultsError
+from csbench.results.journal import Journal
+from csbench.results.store import (
     SCHEMA,
     SCHEMA_VERSION,
     make_table,

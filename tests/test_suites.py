@@ -1,8 +1,8 @@
 import pytest
 
 from csbench import load_results, load_suite
-from csbench.errors import UnknownName, UsageError
-from csbench.suites import suite_names
+from csbench.catalogue.suites import suite_names
+from csbench.core.errors import UnknownName, UsageError
 
 from .conftest import TINY_SUITE
 

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from csbench import Problem, get_method, stream
-from csbench.measurement import Measurement
-from csbench.method import Recovery
+from csbench.core.measurement import Measurement
+from csbench.core.method import Recovery
 from csbench.operators import DenseMatrix, Gaussian, Identity, LinearOperator, RandomPixelMask
 from csbench.solvers.total_variation import gradient, gradient_adjoint, tv_path
 

@@ -4,7 +4,7 @@ import pywt
 import torch
 from scipy.fft import dctn
 
-from csbench.transforms import DCT2, PixelBasis, Wavelet2
+from csbench.core.transforms import DCT2, PixelBasis, Wavelet2
 
 SHAPES = [(1, 28, 28), (3, 16, 32), (1, 5, 7), (3, 64, 64)]
 

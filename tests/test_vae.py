@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from csbench import get_dataset
-from csbench.errors import CheckpointError
-from csbench.priors import vae
+from csbench.core.errors import CheckpointError
+from csbench.training import vae
 
 RECIPE = vae.VAERecipe(latent_dim=5, hidden=64, epochs=4, batch_size=100, warmup_epochs=1)
 
@@ -17,7 +17,7 @@ SCRIPT = """
 import sys, time, torch
 from pathlib import Path
 from csbench import get_dataset
-from csbench.priors import vae
+from csbench.training import vae
 torch.set_num_threads(1)
 recipe = vae.VAERecipe(latent_dim=5, hidden=64, epochs=4, batch_size=100, warmup_epochs=1)
 x = torch.tensor(get_dataset("mnist").images("train").pixels)

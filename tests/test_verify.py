@@ -12,8 +12,8 @@ import pyarrow as pa
 import pytest
 
 from csbench.methods.csgm_fast import CsgmVAEFast
-from csbench.runner.verify import verify
-from csbench.store import floor_path, read_file, read_provenance, results_file, write_file
+from csbench.results.store import floor_path, read_file, read_provenance, results_file, write_file
+from csbench.studies.verify import verify
 from tests.conftest import ROOT
 
 

@@ -9,8 +9,8 @@ import zipfile
 
 import pytest
 
-from csbench.registry import entries
-from csbench.suites import suite_names
+from csbench.catalogue.registry import entries
+from csbench.catalogue.suites import suite_names
 
 from .conftest import ROOT
 
@@ -26,7 +26,7 @@ def test_wheel_in_a_fresh_environment(tmp_path):
         modules = {path.name for path in (ROOT / kind).glob("*.py")}
         assert {f"csbench/{kind}/{name}" for name in modules} <= names
     assert {f"csbench/methods/weights/{path.name}" for path in (ROOT / "methods/weights").glob("*.*n*")} <= names
-    assert {f"csbench/suites/{name}.toml" for name in suite_names()} <= names
+    assert {f"csbench/catalogue/suites/{name}.toml" for name in suite_names()} <= names
     assert {"csbench/papers.bib", "csbench/py.typed", "csbench/methods/tuned.json"} <= names
     assert "csbench/datasets/embedded/mnist.npz.xz" in names
     assert {f"csbench/report/site/{path.name}" for path in (ROOT / "csbench/report/site").iterdir()} <= names

@@ -7,7 +7,7 @@ from typing import NoReturn
 
 from csbench.cli import citing, listing, priors, reporting, running, upkeep  # noqa: F401  each registers its commands
 from csbench.cli.common import app, fail
-from csbench.errors import CsbenchError, UsageError
+from csbench.core.errors import CsbenchError, UsageError
 
 
 def main() -> NoReturn:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from csbench.cli.common import Results, app
-from csbench.errors import UnknownName, UsageError
+from csbench.core.errors import UnknownName, UsageError
 
 
 @app.command()
@@ -22,15 +22,15 @@ def cite(
 
     Example: csbench cite mnist-gaussian > references.bib
     """
-    from csbench.registry import entries
+    from csbench.catalogue.registry import entries
+    from csbench.catalogue.suites import load_suite, suite_names
     from csbench.report.citation import cite_csbench, cite_method, cite_suite
-    from csbench.suites import load_suite, suite_names
 
     methods = entries("methods")
     if name is None:
         text = cite_csbench()
     elif name in suite_names() or name.endswith(".toml"):
-        from csbench.store import methods_with_results, results_digest
+        from csbench.results.store import methods_with_results, results_digest
 
         suite = load_suite(name)
         found = methods_with_results(results, suite)

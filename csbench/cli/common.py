@@ -11,7 +11,7 @@ from typing import Annotated, Literal, NoReturn
 
 import typer
 
-from csbench.errors import UsageError
+from csbench.core.errors import UsageError
 
 app = typer.Typer(
     help="How well does a recovery method get x back from y = A x + noise, when m << n?\n\n"

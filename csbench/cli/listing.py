@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from csbench.cli.common import AsJson, app, print_table
-from csbench.errors import UsageError
+from csbench.core.errors import UsageError
+from csbench.core.paths import weights_folders
 
 
 @app.command("list")
@@ -32,7 +32,7 @@ def list_(
 
 
 def _warn_of_untaken(what: str) -> None:
-    from csbench.registry import KINDS, untaken
+    from csbench.catalogue.registry import KINDS, untaken
 
     if what in KINDS:
         for one in untaken(what):  # type: ignore[arg-type]
@@ -40,7 +40,7 @@ def _warn_of_untaken(what: str) -> None:
 
 
 def _catalogue(what: str) -> list[dict[str, Any]]:
-    from csbench.registry import KINDS, entries
+    from csbench.catalogue.registry import KINDS, entries
 
     if what in KINDS:
         rows = []
@@ -58,7 +58,7 @@ def _catalogue(what: str) -> list[dict[str, Any]]:
             rows.append(row | {"what": entry.summary, "module": entry.module})
         return rows
     if what == "suites":
-        from csbench.suites import load_suite, suite_names
+        from csbench.catalogue.suites import load_suite, suite_names
 
         suites = [load_suite(name) for name in suite_names()]
         return [
@@ -73,8 +73,8 @@ def _catalogue(what: str) -> list[dict[str, Any]]:
             for s in suites
         ]
     if what == "priors":
-        folder = Path(__file__).parents[1] / "methods" / "weights"
-        cards = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+        paths = {path.name: path for folder in reversed(weights_folders()) for path in folder.glob("*.json")}
+        cards = [json.loads(paths[name].read_text()) for name in sorted(paths)]
         return [
             {"name": c["name"], "trained on": c["dataset"], "measurements": c["measurements"], "quality": c["quality"]}
             for c in cards
@@ -84,8 +84,8 @@ def _catalogue(what: str) -> list[dict[str, Any]]:
 
 def _with_papers(what: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """With links to the papers of each method and dataset, which a table has no room for."""
-    from csbench.papers import papers_of
-    from csbench.registry import entries
+    from csbench.catalogue.papers import papers_of
+    from csbench.catalogue.registry import entries
 
     if what not in ("methods", "datasets"):
         return rows

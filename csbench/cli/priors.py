@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from csbench.cli.common import Methods, Results, SuiteName, app, integers, names
-from csbench.errors import UsageError
+from csbench.core.errors import UsageError
+from csbench.core.paths import weights_folders
 
 
 @app.command()
@@ -45,17 +46,16 @@ def train(
     """
     import torch
 
-    from csbench.priors import checkpoint
-    from csbench.priors.training import TrainingJob
-    from csbench.priors.training import train as start
-    from csbench.progress import progress_bar
-    from csbench.registry import get_dataset
+    from csbench.catalogue.registry import get_dataset
+    from csbench.cli.progress import progress_bar
+    from csbench.training.recipes import TrainingJob
+    from csbench.training.recipes import train as start
 
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise UsageError("--device cuda: torch sees no GPU; use --device cpu")
     if gan not in ("sngan", "wgan-gp"):
         raise UsageError(f"--gan must be sngan or wgan-gp, got {gan!r}")
-    folder = output or checkpoint.weights_folders()[0]
+    folder = output or weights_folders()[0]
     job = TrainingJob(
         prior, get_dataset(dataset), folder, device, epochs, steps, minutes, resume, bf16, measurement, gan, seed
     )
@@ -83,9 +83,9 @@ def assess(
     """
     import torch
 
-    from csbench.priors.quality import assess as measure
-    from csbench.priors.quality import sample_grid
-    from csbench.registry import get_dataset
+    from csbench.catalogue.registry import get_dataset
+    from csbench.training.assessment import assess as measure
+    from csbench.training.assessment import sample_grid
 
     torch.set_num_threads(1)
     images = get_dataset(dataset)
@@ -106,9 +106,9 @@ def samples(
 
     Example: csbench samples --measurement block-pixels:p=0.95 -o samples.png
     """
-    from csbench.priors.processes import parse
-    from csbench.priors.quality import comparison_grid
-    from csbench.registry import get_dataset
+    from csbench.catalogue.registry import get_dataset
+    from csbench.training.assessment import comparison_grid
+    from csbench.training.processes import parse
 
     labels = comparison_grid(get_dataset(dataset), parse(measurement), output)
     print(f"wrote {output}; rows from the top: {', '.join(labels)}")
@@ -130,11 +130,10 @@ def priors(
     """
     import torch
 
-    from csbench.priors import checkpoint
     from csbench.report.priors import draw_scores, read_cards, render
 
     torch.set_num_threads(1)
-    cards = read_cards(checkpoint.weights_folders(), dataset)
+    cards = read_cards(weights_folders(), dataset)
     if measured is not None:
         cards += _scores_of_measurements(dataset, measured)
     print(render(cards), end="")
@@ -144,9 +143,9 @@ def priors(
 
 
 def _scores_of_measurements(dataset: str, measurement: str) -> list[dict[str, Any]]:
-    from csbench.priors.processes import parse
-    from csbench.priors.quality import measured_quality
-    from csbench.registry import get_dataset
+    from csbench.catalogue.registry import get_dataset
+    from csbench.training.assessment import measured_quality
+    from csbench.training.processes import parse
 
     process, images = parse(measurement), get_dataset(dataset)
     as_measured = measured_quality(images, process, "ignore")
@@ -171,11 +170,11 @@ def project(
     """
     import torch
 
-    from csbench.progress import progress_bar
-    from csbench.registry import get_dataset
-    from csbench.runner.floors import update
+    from csbench.catalogue.registry import get_dataset
+    from csbench.catalogue.suites import load_suite
+    from csbench.cli.progress import progress_bar
     from csbench.runner.plan import generators
-    from csbench.suites import load_suite
+    from csbench.studies.floors import update
 
     torch.set_num_threads(1)
     definition = load_suite(suite).narrowed(methods=names(methods))
@@ -208,11 +207,11 @@ def decompose(
     """
     import torch
 
-    from csbench.progress import progress_bar
+    from csbench.catalogue.suites import load_suite
+    from csbench.cli.progress import progress_bar
     from csbench.report.decomposition import draw, read, render, summary
     from csbench.report.style import check_format
-    from csbench.runner.decomposition import searching, update
-    from csbench.suites import load_suite
+    from csbench.studies.decompose import searching, update
 
     if output is not None:
         check_format(output)

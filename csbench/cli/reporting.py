@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from csbench.cli.common import FigureStyle, Methods, Results, SuiteName, app, fail, integers, names
-from csbench.errors import CsbenchError, UsageError
+from csbench.core.errors import CsbenchError, UsageError
 
 
 @app.command()
@@ -41,7 +41,7 @@ def leaderboard(
     elif path is None:
         print(text, end="")
     else:
-        from csbench.files import write_atomically
+        from csbench.core.files import write_atomically
 
         write_atomically(path, text.encode())
         print(f"wrote {path}")
@@ -77,7 +77,7 @@ def site(
     Example: csbench site -o site && open site/index.html
     """
     from csbench.report.leaderboard import published_suites
-    from csbench.report.pages import build
+    from csbench.site.pages import build
 
     files = build(output, results, suites or published_suites(), references)
     print(f"wrote {len(files)} files; open {output / 'index.html'}")
@@ -100,13 +100,13 @@ def plot(
 
     Example: csbench plot mnist-gaussian --methods lasso-dct,csgm-vae -o curve.pdf --style paper
     """
+    from csbench.catalogue.suites import load_suite
     from csbench.report.curves import plot as draw
     from csbench.report.curves import read_reference, representation_floors
     from csbench.report.samples import samples
     from csbench.report.standings import standings
     from csbench.report.style import STYLES, check_format
-    from csbench.store import load_results
-    from csbench.suites import load_suite
+    from csbench.results.store import load_results
 
     check_format(output)
     definition = load_suite(suite)
@@ -136,11 +136,11 @@ def saving(
 
     Example: csbench saving mnist-gaussian --method csgm-vae --against lasso-dct --at 75
     """
+    from csbench.catalogue.suites import load_suite
     from csbench.report import columns, comparisons, tables, texts
     from csbench.report.samples import samples
     from csbench.report.standings import standings
-    from csbench.store import load_results
-    from csbench.suites import load_suite
+    from csbench.results.store import load_results
 
     definition = load_suite(suite)
     matched = 75 if at is None else at
@@ -186,11 +186,11 @@ def compare(
     """
     from tabulate import tabulate
 
+    from csbench.catalogue.suites import load_suite
     from csbench.report.comparisons import ratios
     from csbench.report.samples import samples
     from csbench.report.texts import level_name
-    from csbench.store import load_results
-    from csbench.suites import load_suite
+    from csbench.results.store import load_results
 
     definition = load_suite(suite)
     frame = load_results(definition.name, results)
@@ -224,10 +224,10 @@ def phase(
     """
     from tabulate import tabulate
 
+    from csbench.catalogue.suites import load_suite
     from csbench.report.phase import contours, table
     from csbench.report.phase import plot as draw
-    from csbench.store import load_results
-    from csbench.suites import load_suite
+    from csbench.results.store import load_results
 
     definition = load_suite(suite)
     frame = load_results(definition.name, results)
@@ -264,13 +264,13 @@ def gallery(
     import pandas as pd
     import torch
 
-    from csbench.progress import progress_bar
-    from csbench.registry import get_dataset
+    from csbench.catalogue.registry import get_dataset
+    from csbench.catalogue.suites import load_suite
+    from csbench.cli.progress import progress_bar
     from csbench.report.gallery import MEASUREMENTS, TRUTH, draw, read_gallery, store
     from csbench.report.style import STYLES, check_format
     from csbench.report.texts import evenly_spaced
-    from csbench.runner.pictures import missing, recover
-    from csbench.suites import load_suite
+    from csbench.studies.pictures import missing, recover
 
     if output:
         check_format(output)

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from csbench.cli.common import AsJson, Methods, Results, SuiteName, app, integers, names, print_table
-from csbench.errors import CsbenchError, UsageError
+from csbench.core.errors import CsbenchError, UsageError
+from csbench.core.paths import TUNED
 
 if TYPE_CHECKING:
-    from csbench.runner.command import Place
-    from csbench.suites import Suite
+    from csbench.catalogue.suites import Suite
+    from csbench.runner.run import Place
 
 
 @app.command()
@@ -50,7 +51,7 @@ def run(
 
     Example: csbench run mnist-gaussian --methods lasso-dct,csgm-vae --m 25,50 --timeout 300,csgm-vae=900
     """
-    from csbench.suites import load_suite
+    from csbench.catalogue.suites import load_suite
 
     if jobs is not None and jobs < 1:
         raise UsageError(f"--jobs is 1 or more, not {jobs}")
@@ -65,12 +66,12 @@ def run(
         raise UsageError(f"--timeout names {min(unknown)}, which is not among the methods of this run")
     asked = replace(part, methods=names(methods) or whole.methods)
     if not fresh and (counts := _all_done(asked, results)):
-        from csbench.runner.summary import report
+        from csbench.cli.summary import report
 
         sys.exit(report(whole, part, counts, results, as_json))
 
-    from csbench.runner.command import run_suite  # imports torch, so only once the call is known to be right
     from csbench.runner.local import Limits
+    from csbench.runner.run import run_suite  # imports torch, so only once the call is known to be right
 
     part, broken = _loadable(part, methods)
     limits = Limits(seconds or part.timeout, of_method, memory)
@@ -96,14 +97,14 @@ def status(
 
     Example: csbench status mnist-gaussian
     """
+    from csbench.catalogue.suites import load_suite
     from csbench.runner.remembered import open_cells, recall, remember, stamp
-    from csbench.suites import load_suite
 
     whole = load_suite(suite, look_up=False)  # what is remembered was looked up
     asked = replace(whole, methods=names(methods) or whole.methods)
     answer = recall(asked, results)
     if answer is None:
-        from csbench.runner.command import suite_states  # imports torch
+        from csbench.runner.run import suite_states  # imports torch
 
         whole = load_suite(suite)
         before = stamp(asked, results)
@@ -147,11 +148,11 @@ def prove(
 
     Example: csbench prove mnist-gaussian --methods lasso-dct,lasso-wavelet
     """
+    from csbench.catalogue.suites import load_suite, suite_names
+    from csbench.cli.progress import progress_bar
     from csbench.freshness.lineage import Lineage
-    from csbench.progress import progress_bar
     from csbench.studies import prove as proofs
     from csbench.studies.checkouts import open_checkouts, resolved
-    from csbench.suites import load_suite, suite_names
 
     suites = [load_suite(name) for name in ([suite] if suite else suite_names())]
     suites = [one.narrowed(methods=names(methods)) for one in suites if suite or one.published]
@@ -193,11 +194,11 @@ def count(
     """
     import torch
 
-    from csbench.evaluations import counts, read, store
-    from csbench.progress import progress_bar
-    from csbench.runner.counting import count_cells, missing
+    from csbench.catalogue.suites import load_suite
+    from csbench.cli.progress import progress_bar
+    from csbench.results.evaluations import counts, read, store
     from csbench.runner.plan import make_cells
-    from csbench.suites import load_suite
+    from csbench.studies.count import count_cells, missing
 
     torch.set_num_threads(1)
     definition, broken = _loadable(
@@ -239,13 +240,13 @@ def tune(
 
     Example: csbench tune mnist-gaussian --methods lasso-dct
     """
-    from csbench import tuned
-    from csbench.files import write_atomically
-    from csbench.progress import progress_bar
-    from csbench.registry import get_method
-    from csbench.runner.tuning import IMAGES
-    from csbench.runner.tuning import tune as tune_method
-    from csbench.suites import load_suite
+    from csbench.catalogue.registry import get_method
+    from csbench.catalogue.suites import load_suite
+    from csbench.cli.progress import progress_bar
+    from csbench.core import tuned
+    from csbench.core.files import write_atomically
+    from csbench.studies.tune import IMAGES
+    from csbench.studies.tune import tune as tune_method
 
     definition = load_suite(suite).narrowed(m=integers("--m", m))
     options = (f" --m {m}" if m else "") + (f" --images {images}" if images != IMAGES else "")
@@ -263,14 +264,14 @@ def tune(
             entry = tuned.key(name, definition.dataset, definition.operator, noise)
             table = tuned.table()  # read anew, for another process may have written to it
             table[entry] = outcome.entry() | {"command": f"csbench tune {suite} --methods {name}{options}"}
-            write_atomically(tuned.PATH, (json.dumps(dict(sorted(table.items())), indent=2) + "\n").encode())
+            write_atomically(TUNED, (json.dumps(dict(sorted(table.items())), indent=2) + "\n").encode())
             print(f"{entry}: {outcome.field} = {outcome.best:g}")
             bound = get_method(name)().bind(definition.dataset, definition.operator, noise)
             if bound.params().get(outcome.field) != outcome.best:
                 print(
                     f"note: {name} does not use it; its `bind` must look it up (see CONTRIBUTING.md)", file=sys.stderr
                 )
-    print(f"wrote {tuned.PATH.name}")
+    print(f"wrote {TUNED.name}")
 
 
 def _explain(suite: str, answer: dict[str, Any]) -> None:
@@ -299,7 +300,7 @@ def _loadable(suite: Suite, asked_for: str | None) -> tuple[Suite, list[str]]:
 
 def _all_done(asked: Suite, results: Path) -> dict[str, Any] | None:
     """The states of the cells, where they are remembered and all are done and in Parquet."""
-    from csbench.journal import Journal
+    from csbench.results.journal import Journal
     from csbench.runner.remembered import open_cells, recall
 
     known = recall(asked, results)

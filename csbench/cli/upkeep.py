@@ -10,7 +10,8 @@ from typing import Annotated, Literal
 import typer
 
 from csbench.cli.common import AsJson, Methods, Results, SuiteName, app, names, print_table
-from csbench.errors import CsbenchError, UsageError
+from csbench.core.errors import CsbenchError, UsageError
+from csbench.core.paths import METHODS
 
 
 @app.command()
@@ -50,7 +51,7 @@ def merge(
 
     Example: csbench merge results ../laptop/results -o results
     """
-    from csbench.merge import merge_folders
+    from csbench.results.merge import merge_folders
 
     outcome = merge_folders(first, second, output, prefer)
     for path, rows in outcome.written.items():
@@ -73,8 +74,8 @@ def verify(
 
     Example: csbench verify results/suite=mnist-gaussian/method=lasso-dct.parquet --sample 0.1
     """
-    from csbench.progress import progress_bar
-    from csbench.runner.verify import verify as examine
+    from csbench.cli.progress import progress_bar
+    from csbench.studies.verify import verify as examine
 
     faults = 0
     with progress_bar("{task.fields[note]}") as progress:
@@ -99,9 +100,9 @@ def rescore(
     """
     import torch
 
-    from csbench.progress import progress_bar
-    from csbench.runner.rescore import rescore as compute
-    from csbench.suites import load_suite
+    from csbench.catalogue.suites import load_suite
+    from csbench.cli.progress import progress_bar
+    from csbench.studies.rescore import rescore as compute
 
     torch.set_num_threads(1)
     definition = load_suite(suite).narrowed(methods=names(methods))
@@ -128,7 +129,7 @@ def new_method(
 
     Example: csbench new-method basis-pursuit
     """
-    from csbench.scaffold import new_method as scaffold
+    from csbench.catalogue.scaffold import new_method as scaffold
 
     method, test = scaffold(name)
     print(f"wrote {method}, ridge regression to be changed into your method, and {test}. Next:")
@@ -147,7 +148,7 @@ def check(
     """
     import torch
 
-    from csbench.conformance import conform
+    from csbench.studies.conformance import conform
 
     torch.set_num_threads(1)
     faults = 0
@@ -162,7 +163,7 @@ def check(
 
 def _registered(target: str) -> list[str]:
     """The methods that a file defines, or the one of this name; says which of the file's classes are none."""
-    from csbench.registry import entries, get_method, untaken
+    from csbench.catalogue.registry import entries, get_method, untaken
 
     known = entries("methods")
     path = Path(target)
@@ -179,7 +180,7 @@ def _registered(target: str) -> list[str]:
         raise UsageError("\n".join(map(str, overlooked)))
     if not path.is_file():
         raise UsageError(f"{path}: no such file")
-    home = (Path(__file__).parents[1] / "methods").resolve()
+    home = METHODS.resolve()
     if path.resolve().parent == home:
         raise UsageError(f"{path} defines no method: a public class derived from csbench.Method")
     raise UsageError(

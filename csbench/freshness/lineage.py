@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Literal
 
-from csbench.errors import ResultsError
-from csbench.files import write_atomically
+from csbench.core.errors import ResultsError
+from csbench.core.files import write_atomically
 
 
 @dataclass(frozen=True)

@@ -18,21 +18,22 @@ from importlib.metadata import PackageNotFoundError, packages_distributions, ver
 from pathlib import Path
 from typing import Any
 
-from csbench.dataset import SPLITS, Images, Split
-from csbench.errors import DataError, MissingWeights
+from csbench.catalogue.registry import entries, get_dataset, get_operator, parse_operator
+from csbench.core.dataset import SPLITS, Images, Split
+from csbench.core.errors import DataError, MissingWeights
+from csbench.core.method import Method
+from csbench.core.paths import PACKAGE, weights_folders
 from csbench.freshness.closure import Closure, closure
 from csbench.freshness.source import Tree
-from csbench.method import Method
 from csbench.priors import checkpoint
-from csbench.registry import entries, get_dataset, get_operator, parse_operator
 
 HARNESS = (
-    ("csbench.problem", ("Problem", "simulate", "method_seed_names", "draw_operator")),
+    ("csbench.runner.problem", ("Problem", "simulate", "method_seed_names", "draw_operator")),
     ("csbench.runner.solving", ("solve",)),
     ("csbench.runner.scoring", ("metric_columns", "finite")),
 )
 NO_WEIGHTS = "no-weights"  # instead of a hash, where nobody has trained the method's prior
-ROOT = Path(__file__).parents[2]
+ROOT = PACKAGE.parent
 DISTRIBUTIONS = {"pywt": "PyWavelets", "skimage": "scikit-image", "sklearn": "scikit-learn", "PIL": "pillow"}
 READS_IMAGES = frozenset({"get_dataset", "embedded_images"})
 
@@ -80,9 +81,7 @@ class MadeOf:
         def filled(here: Mapping[str, str], there: Mapping[str, str]) -> dict[str, str]:
             return {name: value or there.get(name, "") for name, value in here.items()}
 
-        return replace(
-            self, images=filled(self.images, stored.images), packages=filled(self.packages, stored.packages)
-        )
+        return replace(self, images=filled(self.images, stored.images), packages=filled(self.packages, stored.packages))
 
 
 def made_of(method: Method, operator: str, dataset: str, images: int) -> MadeOf:
@@ -98,12 +97,11 @@ def made_of(method: Method, operator: str, dataset: str, images: int) -> MadeOf:
     cls = type(method)
     roots = roots_of(cls, operator, dataset)
     used, own = code_of(roots), code_of(((cls.__module__, (cls.__qualname__, "recover")),))
-    test: Split = "test"
-    splits: list[tuple[str, Split, int | None]] = [(dataset, test, images)]
+    splits: list[tuple[str, Split, int | None]] = [(dataset, "test", images)]
     if READS_IMAGES & {name for unit in own.units.values() for name in unit.names}:
-        everything: tuple[Split, ...] = SPLITS
         read = {dataset} | {str(value) for value in method.params().values()} & entries("datasets").keys()
-        splits += [(name, split, None) for name in sorted(read) for split in everything]
+        for name in sorted(read):
+            splits.extend((name, split, None) for split in SPLITS)
     return MadeOf(
         method=f"{cls.__module__}:{cls.__qualname__}",
         operator=operator,
@@ -180,7 +178,7 @@ def weights_of(method: Method, own: Closure) -> list[str]:
         MissingWeights: by the method's `data_files`.
     """
     said = {path.stem for path in method.data_files() if path.suffix == ".safetensors"}
-    known = {path.stem for folder in checkpoint.weights_folders() for path in folder.glob("*.safetensors")}
+    known = {path.stem for folder in weights_folders() for path in folder.glob("*.safetensors")}
     fields = {value for value in method.params().values() if isinstance(value, str)}
     package = type(method).__module__.rpartition(".")[0]
     texts = {

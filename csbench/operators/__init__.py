@@ -6,7 +6,7 @@
 tensor([1., 2.])
 """
 
-from csbench.operators.base import DenseMatrix, LinearOperator, from_matrix
+from csbench.core.operator import DenseMatrix, LinearOperator, from_matrix
 from csbench.operators.block import CentreBlock, RandomBlock
 from csbench.operators.blur import GaussianBlur, MotionBlur
 from csbench.operators.fourier import CartesianFourier, RadialFourier

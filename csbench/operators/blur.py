@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from csbench.operators.base import Picture
+from csbench.core.operator import Picture
 from csbench.operators.image import ImageOperator, Shape
 
 TRUNCATE = 4.0  # standard deviations at which a Gaussian kernel ends, as in SciPy

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from csbench.operators.base import Picture
+from csbench.core.operator import Picture
 from csbench.operators.image import ImageOperator, Shape
 
 

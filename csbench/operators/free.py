@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from csbench.operators.base import LinearOperator
+from csbench.core.operator import LinearOperator
 
 BLOCK_ROWS = 256  # of the dense matrix that are computed at a time
 

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import torch
 
-from csbench.errors import UsageError
+from csbench.core.errors import UsageError
 from csbench.operators.free import MatrixFree
 
 Shape = tuple[int, int, int]

@@ -9,7 +9,7 @@ from typing import ClassVar, Self
 import torch
 from torch import Tensor
 
-from csbench.operators.base import Picture
+from csbench.core.operator import Picture
 from csbench.operators.image import ImageOperator, Shape
 
 

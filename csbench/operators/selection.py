@@ -8,8 +8,8 @@ from typing import ClassVar, Self
 import torch
 from torch import Tensor
 
-from csbench.errors import ShapeError
-from csbench.operators.base import LinearOperator, Picture
+from csbench.core.errors import ShapeError
+from csbench.core.operator import LinearOperator, Picture
 
 
 class RandomPixelMask(LinearOperator):

@@ -7,7 +7,7 @@ from typing import Self
 
 import torch
 
-from csbench.operators.base import DenseMatrix
+from csbench.core.operator import DenseMatrix
 
 
 class SparseRademacher(DenseMatrix):

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from csbench.errors import UsageError
+from csbench.core.errors import UsageError
 from csbench.operators.free import MatrixFree
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,19 +12,13 @@ import torch
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as dump_tensors
 
-from csbench.errors import CheckpointError, MissingWeights
-from csbench.files import write_atomically
-from csbench.machine import cpu_model
+from csbench.core.errors import CheckpointError, MissingWeights
+from csbench.core.files import write_atomically
+from csbench.core.machine import cpu_model
+from csbench.core.paths import weights_folders
 
 FAMILIES = ("vae", "conv-vae", "dcgan", "wgan", "random-relu", "pca", "mean", "classifier")  # NAME is FAMILY-DATASET
-PACKAGED = Path(__file__).parent.parent / "methods" / "weights"
 LOADED: set[str] = set()  # names of the weights that were asked for since this was cleared
-
-
-def weights_folders() -> list[Path]:
-    """Where weights are looked for: `$CSBENCH_WEIGHTS` first, then those that ship with csbench."""
-    own = os.environ.get("CSBENCH_WEIGHTS")
-    return [Path(own), PACKAGED] if own else [PACKAGED]
 
 
 def weights_path(name: str) -> Path:

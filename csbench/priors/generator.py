@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from csbench.errors import CheckpointError
+from csbench.core.errors import CheckpointError
 from csbench.priors import checkpoint
 
 M = TypeVar("M", bound=nn.Module)

@@ -20,9 +20,9 @@ from scipy.cluster.vq import kmeans2
 from scipy.linalg import eigh
 from torch import Tensor, nn
 
+from csbench.core.seeding import stream
 from csbench.priors import checkpoint
-from csbench.priors.state import Progress, TrainingState
-from csbench.seeding import stream
+from csbench.training.checkpoints import Progress, TrainingState
 
 ROWS_AT_ONCE = 2048  # of images, so that what is computed of them stays in the cache
 CLUSTERED = 10_000  # images that k-means sees

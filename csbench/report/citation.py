@@ -7,9 +7,9 @@ import textwrap
 from collections.abc import Iterable
 
 from csbench import __version__
-from csbench.papers import bibliography, entry_text, escaped, papers_of
-from csbench.registry import Entry, entries
-from csbench.suites import Suite
+from csbench.catalogue.papers import bibliography, entry_text, escaped, papers_of
+from csbench.catalogue.registry import Entry, entries
+from csbench.catalogue.suites import Suite
 
 TITLE = "csbench: a benchmark harness and leaderboard for compressed sensing with sparse and generative priors"
 AUTHOR = "{The csbench developers}"
@@ -33,7 +33,7 @@ def cite_suite(suite: Suite, methods: Iterable[str], digest: str) -> str:
 
     Args:
         methods: names of those that have results.
-        digest: of the results, see `csbench.store.results_digest`.
+        digest: of the results, see `csbench.results.store.results_digest`.
     """
     methods, registered, datasets = sorted(methods), entries("methods"), entries("datasets")
     sources = {name: registered[name] for name in methods if name in registered}

@@ -10,14 +10,14 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from csbench.papers import papers_of
-from csbench.registry import entries
+from csbench.catalogue.papers import papers_of
+from csbench.catalogue.registry import entries
+from csbench.catalogue.suites import Suite
 from csbench.report import texts
 from csbench.report.families import FAMILIES
 from csbench.report.marks import MARKS
 from csbench.report.samples import Estimate
 from csbench.report.standings import Standing, Standings
-from csbench.suites import Suite
 
 NEVER = 1e300  # what "never" is sorted as
 ERROR_WORDS = (

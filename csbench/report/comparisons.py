@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from csbench import stats
-from csbench.errors import ResultsError, UsageError
+from csbench.catalogue.suites import Suite
+from csbench.core.errors import ResultsError, UsageError
+from csbench.report import statistics as stats
 from csbench.report.samples import Estimate, Samples
-from csbench.suites import Suite
 
 
 def ratios(ours: Samples, theirs: Samples) -> dict[float, Estimate]:

@@ -6,8 +6,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from csbench.errors import UsageError
-from csbench.store import read_file, read_provenance
+from csbench.core.errors import UsageError
+from csbench.results.store import read_file, read_provenance
 
 
 def contents(path: Path) -> dict[str, Any]:

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from csbench import stats
-from csbench.errors import UsageError
+from csbench.catalogue.suites import Suite
+from csbench.core.errors import UsageError
+from csbench.report import statistics as stats
 from csbench.report.samples import Estimate
 from csbench.report.standings import Standings
 from csbench.report.style import STYLES, Style, check_format, save
-from csbench.store import floor_path
-from csbench.suites import Suite
+from csbench.results.store import floor_path
 
 # Okabe and Ito 2008: eight colours that colour-blind readers tell apart, and more for many methods; dashes and markers
 # for readers in grey
@@ -241,6 +241,6 @@ def _label_ends(axes: Any, ends: list[End], log: bool) -> None:
 
 
 def _pixels(table: Standings) -> int:
-    from csbench.registry import get_dataset
+    from csbench.catalogue.registry import get_dataset
 
     return get_dataset(table.suite.dataset).n

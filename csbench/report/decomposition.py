@@ -1,6 +1,6 @@
 """What the errors of recovery in the range of a generator are made of: a table and a picture of stacked bars.
 
-The parts are those of `csbench.runner.decomposition`, estimates all of them.
+The parts are those of `csbench.studies.decompose`, estimates all of them.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 from tabulate import tabulate
 
-from csbench import stats
-from csbench.errors import UsageError
+from csbench.catalogue.suites import Suite
+from csbench.core.errors import UsageError
+from csbench.report import statistics as stats
 from csbench.report.style import STYLES, check_format, save
-from csbench.store import decomposition_path
-from csbench.suites import Suite
+from csbench.results.store import decomposition_path
 
 PARTS = ("representation", "measurement", "optimisation")
 MEANS = ("total", *PARTS, "objective_gap")

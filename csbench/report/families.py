@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from csbench.errors import UsageError
-from csbench.registry import Entry
+from csbench.catalogue.registry import Entry
+from csbench.core.errors import UsageError
+from csbench.core.paths import weights_folders
 
 FAMILIES = ("sparse", "untrained", "learned", "generative", "ambient-trained", "baseline")  # in this order on pages
 USES = ("ambient", "ignore", "unmeasure")  # the families of priors that are learned from measurements
-WEIGHTS = Path(__file__).parents[1] / "methods" / "weights"
 
 
 def family(entry: Entry | None, learned_from: str | None) -> str:
@@ -51,12 +49,8 @@ def learned_from(params: Mapping[str, Any]) -> str | None:
 
 
 def prior_card(name: str) -> dict[str, Any] | None:
-    """The card of a prior: of `$CSBENCH_WEIGHTS`, or of those that ship with csbench; None where there is none.
-
-    `csbench.priors.checkpoint` reads the same folders, but its import needs torch.
-    """
-    own = os.environ.get("CSBENCH_WEIGHTS")
-    for folder in [Path(own), WEIGHTS] if own else [WEIGHTS]:
+    """The card of a prior, read without torch; None where there is none."""
+    for folder in weights_folders():
         path = folder / f"{name}.json"
         if path.is_file():
             return json.loads(path.read_text(encoding="utf-8"))

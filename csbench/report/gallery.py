@@ -15,8 +15,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from csbench.errors import ResultsError
-from csbench.files import write_atomically
+from csbench.core.errors import ResultsError
+from csbench.core.files import write_atomically
 from csbench.report.style import STYLES, Style, save
 
 TRUTH, MEASUREMENTS = "truth", "measurements"

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from rich.console import Group
 
-from csbench.errors import UsageError
-from csbench.evaluations import counts
+from csbench.catalogue.suites import Suite, load_suite, suite_names
+from csbench.core.errors import UsageError
 from csbench.report import columns, tables, texts
 from csbench.report.columns import Column
 from csbench.report.marks import MARKS
 from csbench.report.standings import Standings, standings
-from csbench.store import load_results, results_digest
-from csbench.suites import Suite, load_suite, suite_names
+from csbench.results.evaluations import counts
+from csbench.results.store import load_results, results_digest
 
 SHORT = 10  # methods in the first table of a suite
 SHARES = (0.25, 0.5, 0.75)  # of the suite's levels: where the first table shows errors

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from csbench.suites import Suite
+from csbench.catalogue.suites import Suite
 
 STATUS_MARKS = {
     "skipped": "skipped",

@@ -17,12 +17,12 @@ import pandas as pd
 from scipy.optimize import root_scalar
 from scipy.special import expit, ndtr
 
-from csbench import stats
-from csbench.errors import UsageError
-from csbench.registry import get_dataset
+from csbench.catalogue.registry import get_dataset
+from csbench.catalogue.suites import Suite
+from csbench.core.errors import UsageError
+from csbench.report import statistics as stats
 from csbench.report.curves import COLOURS, MARKERS
 from csbench.report.style import STYLES, check_format, save
-from csbench.suites import Suite
 
 RECOVERED = 1e-2  # relative error in l2 up to which a signal counts as recovered
 RIDGE = 1e-2  # on slopes for k / 100, so that a transition between two neighbouring k has one too

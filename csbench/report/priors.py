@@ -14,7 +14,7 @@ import numpy as np
 from scipy import stats
 from tabulate import tabulate
 
-from csbench.errors import UsageError
+from csbench.core.errors import UsageError
 from csbench.report.families import USES
 from csbench.report.samples import Estimate
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from csbench import stats
-from csbench.suites import Suite
+from csbench.catalogue.suites import Suite
+from csbench.report import statistics as stats
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def samples(frame: pd.DataFrame, suite: Suite, metric: str = "mse") -> dict[str,
 
     Args:
         frame: rows as `load_results` gives them.
-        metric: one of `csbench.store.METRICS`.
+        metric: one of `csbench.results.store.METRICS`.
     """
     names = sorted(set(map(str, frame["method"])))
     level = pd.Index(suite.levels).get_indexer(frame[suite.axis].to_numpy())

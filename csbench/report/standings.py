@@ -10,15 +10,15 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from csbench import stats
-from csbench.errors import ResultsError
-from csbench.evaluations import Evaluations, Place
-from csbench.registry import entries
+from csbench.catalogue.registry import entries
+from csbench.catalogue.suites import Suite
+from csbench.core.errors import ResultsError
+from csbench.report import statistics as stats
 from csbench.report.comparisons import mean_error, needed, saving, score
 from csbench.report.families import family, learned_from
 from csbench.report.marks import marks, not_converged
 from csbench.report.samples import Estimate, Samples, samples, stitched
-from csbench.suites import Suite
+from csbench.results.evaluations import Evaluations, Place
 
 USED = (
     "m", "noise_norm", "draw", "image", "method", "params", "status", "mse", "made_by", "cell_cpu_seconds",
@@ -105,7 +105,7 @@ def standings(frame: pd.DataFrame, suite: Suite, counts: Mapping[Place, Evaluati
     """The standings of a suite from its rows (as `load_results` gives them).
 
     Args:
-        counts: of the applications of A and A^T, as `csbench.evaluations.counts` gives them.
+        counts: of the applications of A and A^T, as `csbench.results.evaluations.counts` gives them.
 
     Raises:
         ResultsError: two methods were given different measurements of an image, so they cannot be compared.

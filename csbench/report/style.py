@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from csbench.errors import UsageError
+from csbench.core.errors import UsageError
 
 FORMATS = (".svg", ".png", ".pdf")
 

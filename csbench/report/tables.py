@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from rich.table import Table
 from tabulate import tabulate
 
-from csbench.papers import escaped
+from csbench.catalogue.papers import escaped
 from csbench.report.columns import Cell, Column
 from csbench.report.samples import Estimate
 from csbench.report.standings import Standing

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from csbench.suites import Suite
+from csbench.catalogue.suites import Suite
 
 
 def level_name(suite: Suite, level: float) -> str:

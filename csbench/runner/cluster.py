@@ -22,15 +22,15 @@ import yaml
 from distributed import Client, Future, KilledWorker, Worker, WorkerPlugin, as_completed, get_worker
 from rich.console import Console
 
-from csbench.errors import CsbenchError, UsageError
+from csbench.catalogue.suites import Suite
+from csbench.core.errors import CsbenchError, UsageError
+from csbench.core.method import Method
 from csbench.freshness.made_by import NO_WEIGHTS
-from csbench.method import Method
 from csbench.runner import provenance
 from csbench.runner.local import Limits, Pool, open_pool, run_in
 from csbench.runner.plan import Cell, ingredients
 from csbench.runner.score import Finished, finished
 from csbench.runner.solving import Outcome
-from csbench.suites import Suite
 
 CELLS_PER_TASK = 4
 CONNECT_SECONDS = 10

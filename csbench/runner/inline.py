@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from csbench.catalogue.registry import get_method
+from csbench.catalogue.suites import load_suite
+from csbench.core.seeding import seed_of
 from csbench.freshness.made_by import code_of, roots_of
-from csbench.problem import Problem, digest
-from csbench.registry import get_method
 from csbench.runner.plan import make_cells
+from csbench.runner.problem import Problem, digest
 from csbench.runner.scoring import finite, metric_columns
 from csbench.runner.worker import Task, run, share
-from csbench.seeding import seed_of
-from csbench.suites import load_suite
 
 
 def run_inline(problem: Mapping[str, Any], method: str, params: Mapping[str, Any]) -> dict[str, Any]:

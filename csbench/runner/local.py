@@ -25,14 +25,14 @@ from typing import Any
 import torch
 from pebble import CONSTS, ProcessExpired, ProcessPool
 
-from csbench.errors import CsbenchError, ResultsError
-from csbench.measurement import Measurement
-from csbench.problem import Problem, Truth
+from csbench.core.errors import CsbenchError, ResultsError
+from csbench.core.measurement import Measurement
+from csbench.core.seeding import seed_of
 from csbench.runner.plan import Cell
+from csbench.runner.problem import Problem, Truth
 from csbench.runner.score import Finished, finished
 from csbench.runner.solving import Outcome
 from csbench.runner.worker import Task, run, share, start_worker
-from csbench.seeding import seed_of
 
 CONSTS.term_timeout = 0.5  # seconds from SIGTERM to SIGKILL, for methods that ignore the former
 ATTEMPTS = 3  # to start worker processes

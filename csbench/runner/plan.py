@@ -9,17 +9,17 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 
-from csbench.errors import CsbenchError, MissingWeights, UsageError
+from csbench.catalogue.registry import get_dataset, get_method
+from csbench.catalogue.suites import Suite
+from csbench.core.errors import CsbenchError, MissingWeights, UsageError
+from csbench.core.method import Method
 from csbench.freshness.lineage import Lineage
 from csbench.freshness.made_by import NO_WEIGHTS, MadeOf, made_of
 from csbench.freshness.states import Stored, Verdict, judge
-from csbench.method import Method
 from csbench.priors import checkpoint
 from csbench.priors.generator import ARCHITECTURES
-from csbench.problem import Problem, check_operator
-from csbench.registry import get_dataset, get_method
-from csbench.store import CellId
-from csbench.suites import Suite
+from csbench.results.store import CellId
+from csbench.runner.problem import Problem, check_operator
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_info
 
 import csbench
 from csbench import __version__
-from csbench.machine import cpu_model
+from csbench.core.machine import cpu_model
 
 PACKAGES = ("torch", "numpy", "scipy", "numba", "PyWavelets", "pyarrow")
 

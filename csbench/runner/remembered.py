@@ -16,11 +16,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from csbench.files import write_atomically
+from csbench.catalogue.registry import source_roots
+from csbench.catalogue.suites import Suite
+from csbench.core.files import write_atomically
 from csbench.freshness.lineage import lineage_path
 from csbench.freshness.states import ACCEPTED
-from csbench.registry import source_roots
-from csbench.suites import Suite
 
 BY_CONTENT = (".py", ".json", ".toml")  # other files are large: their size and time of change must do
 

@@ -9,12 +9,12 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from csbench.measurement import Measurement
-from csbench.problem import Truth, digest
+from csbench.core.measurement import Measurement
+from csbench.results.store import DIAGNOSTIC, make_table
 from csbench.runner.plan import Cell
+from csbench.runner.problem import Truth, digest
 from csbench.runner.scoring import finite, metric_columns
 from csbench.runner.solving import Outcome
-from csbench.store import DIAGNOSTIC, make_table
 
 
 @dataclass(frozen=True)

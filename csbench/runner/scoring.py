@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from csbench import metrics
-from csbench.measurement import Measurement
-from csbench.problem import Truth
+from csbench.core import metrics
+from csbench.core.measurement import Measurement
+from csbench.runner.problem import Truth
 
 
 def finite(x_hat: Tensor) -> list[bool]:

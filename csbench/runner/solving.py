@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
-from csbench.errors import MissingWeights
-from csbench.measurement import Measurement
-from csbench.method import Method, NotApplicable, Recovery, check_requirements
+from csbench.core.errors import MissingWeights
+from csbench.core.measurement import Measurement
+from csbench.core.method import Method, NotApplicable, Recovery, check_requirements
 from csbench.priors import checkpoint
 
 REASON_LENGTH = 2000

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 
-from csbench.measurement import Measurement
+from csbench.core.measurement import Measurement
 from csbench.runner.solving import Outcome, failure, solve
 
 SMALL = 2**24  # bytes of a measurement that may be in memory once more

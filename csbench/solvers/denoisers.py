@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from csbench.errors import UsageError
+from csbench.core.errors import UsageError
 
 FAINTEST = 1e-4  # noise below this is removed as if it were this; their weights divide by it
 

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from csbench.core.transforms import DCT2
 from csbench.operators import LinearOperator
-from csbench.transforms import DCT2
 
 # Found by trial: the step of ADMM, in penalties over the root mean square of the image, and the weight of x beside D x
 FREE = 2.0, 0.1  # where the weight only keeps the quadratic step unique,

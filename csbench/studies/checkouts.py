@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from csbench.errors import CsbenchError, UsageError
+from csbench.core.errors import CsbenchError, UsageError
 from csbench.freshness.made_by import ROOT
 
 DRIVER = Path(__file__).with_name("driver.py")

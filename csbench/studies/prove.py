@@ -17,19 +17,19 @@ from typing import Any, Literal
 
 import numpy as np
 
-from csbench.errors import CsbenchError
+from csbench.catalogue.suites import Suite
+from csbench.core.errors import CsbenchError
+from csbench.core.machine import cpu_model
 from csbench.freshness.changes import Changed, Span, by_file, differences
 from csbench.freshness.closure import Closure, closure
 from csbench.freshness.lineage import Lineage, Proof
 from csbench.freshness.made_by import ROOT, MadeOf
 from csbench.freshness.source import Tree
 from csbench.freshness.states import ACCEPTED, other_code
-from csbench.machine import cpu_model
-from csbench.runner.command import suite_states
+from csbench.results.store import read_file, read_provenance, results_file
 from csbench.runner.plan import Cell
-from csbench.store import read_file, read_provenance, results_file
+from csbench.runner.run import suite_states
 from csbench.studies.checkouts import Answers, Checkouts, Side, commit_here, interpreter, running
-from csbench.suites import Suite
 
 IMAGES = 3
 LEAST_SECONDS = 0.05  # that a cell is taken to last

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
-from csbench.dataset import Dataset, Images
-from csbench.registry import get_dataset
+from csbench.catalogue.registry import get_dataset
+from csbench.core.dataset import Dataset, Images
 
 PER_CLASS = {"train": 200, "validation": 50, "test": 50}
 PHOTOGRAPHS = {  # of scikit-image, all in the public domain

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from csbench import Problem, get_method, load_results, metrics
-from csbench.method import PathMethod
+from csbench import Problem, get_method, load_results
+from csbench.core import metrics
+from csbench.core.method import PathMethod
 from csbench.report.curves import read_reference
-from csbench.runner.tuning import GRID
+from csbench.studies.tune import GRID
 
 HERE = Path(__file__).parent
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from tabulate import tabulate
 
+from csbench.catalogue.suites import load_suite
 from csbench.report import columns, tables
 from csbench.report.standings import Standings, standings
-from csbench.store import load_results
-from csbench.suites import load_suite
+from csbench.results.store import load_results
 
 SUITES = {  # name to the m at which the table shows it
     "mnist-gaussian": (25, 75, 200),

@@ -21,9 +21,9 @@ from pathlib import Path
 import torch
 
 from csbench import get_dataset, get_method, stream
-from csbench.method import Method
+from csbench.core.method import Method
 from csbench.priors import checkpoint, mixture
-from csbench.problem import Problem
+from csbench.runner.problem import Problem
 
 IMAGES_OF_A_FIT = 20_000
 ITERATIONS_OF_A_FIT = 2

@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 from csbench import Problem, load_prior, stream
-from csbench.measurement import Measurement
+from csbench.core.measurement import Measurement
 from csbench.operators import from_matrix
-from csbench.priors.csgm import LatentFit, LatentSearch, search_latent
-from csbench.priors.quasi_newton import FastSearch, search_latent_fast
+from csbench.solvers.latent.adam import LatentFit, LatentSearch, search_latent
+from csbench.solvers.latent.quasi_newton import FastSearch, search_latent_fast
 
 PAPER = LatentSearch(0.1, 10, 1000, 0.01, bf16=False)
 # the cheapest setting of Adam found that is as good as the paper's at m = 25, 100 and 500 on validation images

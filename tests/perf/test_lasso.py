@@ -13,9 +13,9 @@ import torch
 from sklearn.linear_model import Lasso, LassoLars
 
 from csbench import Problem
-from csbench.solvers import admm
-from csbench.solvers.lasso import duality_gap, solve_lasso
-from csbench.transforms import DCT2
+from csbench.core.transforms import DCT2
+from csbench.solvers.lasso import admm
+from csbench.solvers.lasso.path import duality_gap, solve_lasso
 
 celer, skglm, spams = (pytest.importorskip(name) for name in ("celer", "skglm", "spams"))
 IMAGES, FEW = 64, 16  # peers that take long solve the first of them

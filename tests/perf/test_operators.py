@@ -9,11 +9,11 @@ import scipy.fft
 import scipy.ndimage
 import torch
 
+from csbench.core.seeding import stream
 from csbench.operators import LinearOperator, PartialCirculant, SubsampledDCT, SubsampledHadamard
 from csbench.operators.blur import GaussianBlur
 from csbench.operators.fourier import CartesianFourier
-from csbench.problem import draw_operator
-from csbench.seeding import stream
+from csbench.runner.problem import draw_operator
 
 SHAPE, N = (3, 64, 64), 12288
 GOAL = 2e-3  # seconds for an image

@@ -1,0 +1,1 @@
+"""What everything else is made of: errors, seeds, operators, measurements, methods, datasets, metrics."""

@@ -1,0 +1,1 @@
+"""Tables on disk: results, the journal, and what is derived from them."""

@@ -1,0 +1,1 @@
+"""The Lasso: exact paths, large problems, independent solvers."""

@@ -1,0 +1,1 @@
+"""Searches for the z of a generator G(z)."""

@@ -1,0 +1,1 @@
+"""Greedy pursuit, hard thresholding and trees of wavelet coefficients."""
