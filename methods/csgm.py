@@ -51,6 +51,10 @@ class _InRange(Method):
             raise NotApplicable(f"{self.prior} makes images of {generator.n} pixels, the problem has n = {given.n}")
         return generator
 
+    def penalty(self, given: Measurement) -> float:
+        """The weight of ||z||^2 for this problem."""
+        return self.lmbd
+
     def data_files(self) -> tuple[Path, ...]:
         return (checkpoint.weights_path(self.prior),)
 
@@ -70,6 +74,9 @@ class _CSGM(_InRange):
     def recover(self, given: Measurement, rng: torch.Generator) -> Recovery:
         fit = search_latent(self.generator(given), given.A, given.y, self.search(given), rng)
         return Recovery(fit.x, fit.diagnostics)
+
+    def penalty(self, given: Measurement) -> float:
+        return self.search(given).lmbd
 
     def search(self, given: Measurement) -> LatentSearch:
         """The settings for this problem."""

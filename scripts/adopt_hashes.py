@@ -33,6 +33,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
+from csbench.catalogue.registry import get_dataset
 from csbench.files import write_atomically
 from csbench.freshness.changes import differences
 from csbench.freshness.closure import Closure, closure
@@ -146,7 +147,9 @@ def _claims(place: tuple[str, str], tables: dict, cells: dict, suites: dict[str,
     for cell in cells[suite]:
         row = rows.get((cell.problem.m, cell.problem.noise_norm, cell.problem.draw))
         if cell.method_name == method and row and cell.made_of:
-            cost = max(prove.LEAST_SECONDS, (row["cell_cpu_seconds"] or 0) * prove.IMAGES / row["batch_size"])
+            share = max(prove.IMAGES / row["batch_size"], 0.2)
+            entries = cell.problem.m * get_dataset(cell.problem.dataset).n
+            cost = max(prove.LEAST_SECONDS, share * (row["cell_cpu_seconds"] or 0) + 3e-8 * entries)
             run = runs[row["run_id"]]
             together["" if run["dirty"] else run["commit"], cell.id.made_by].append((cell, cost))
     for (commit, _), some in together.items():

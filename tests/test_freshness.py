@@ -161,7 +161,7 @@ def package(tmp_path) -> Callable[..., Closure]:
 
 def test_only_what_is_used_counts(package):
     code = package(
-        start="from csbench.tools import helper\nimport numpy as np\nimport rich\ndef go():\n    return helper(np.pi)\n",
+        start="from csbench.tools import helper\nimport numpy as np, rich\ndef go():\n    return helper(np.pi)\n",
         tools="import scipy\nLIMIT = 3\ndef helper(x):\n    return x + LIMIT\ndef unused(x):\n    return scipy.x\n",
     )
     assert set(code.units) >= {("csbench.start", "go"), ("csbench.tools", "helper"), ("csbench.tools", "LIMIT")}
@@ -201,16 +201,27 @@ def test_methods_that_foreign_code_calls_count(package):
     assert ("csbench.tools", "Plain.idle") not in code.units
 
 
+REGISTERED = """\
+TABLE = {{}}
+def enter(f):
+    TABLE[f.__name__] = f
+    return f
+@enter
+def hidden():
+    return {0}
+"""
+
+
 def test_functions_that_register_themselves_count(package):
     code = package(
         start="from csbench.tools import TABLE\ndef go(name):\n    return TABLE[name]()\n",
-        tools="TABLE = {}\ndef enter(f):\n    TABLE[f.__name__] = f\n    return f\n@enter\ndef hidden():\n    return 1\n",
+        tools=REGISTERED.format(1),
     )
     assert (
         code.code["csbench.tools"]
         != package(
             start="from csbench.tools import TABLE\ndef go(name):\n    return TABLE[name]()\n",
-            tools="TABLE = {}\ndef enter(f):\n    TABLE[f.__name__] = f\n    return f\n@enter\ndef hidden():\n    return 2\n",
+            tools=REGISTERED.format(2),
         ).code["csbench.tools"]
     )
 
@@ -383,12 +394,14 @@ def checkout(published) -> Iterator[Checkout]:
 def test_a_refactoring_is_proved_and_a_change_is_not(checkout):
     """One commit renames a helper of all methods, moves a module, rewords errors; and changes four methods."""
     checkout.git("checkout", "--quiet", "-b", "refactoring")
-    checkout.edit("csbench/problem.py", "def draw_operator", "def drawn_operator")
-    checkout.edit("csbench/problem.py", "= draw_operator(", "= drawn_operator(")
+    checkout.edit("csbench/runner/problem.py", "def draw_operator", "def drawn_operator")
+    checkout.edit("csbench/runner/problem.py", "= draw_operator(", "= drawn_operator(")
     checkout.edit("csbench/freshness/made_by.py", '"draw_operator"', '"drawn_operator"')
-    checkout.git("mv", "csbench/metrics.py", "csbench/measures.py")
-    checkout.edit("csbench/runner/scoring.py", "from csbench import metrics", "from csbench import measures as metrics")
-    checkout.edit("csbench/measurement.py", "y must have shape", "y has to be of the shape")
+    checkout.git("mv", "csbench/core/metrics.py", "csbench/core/measures.py")
+    checkout.edit(
+        "csbench/runner/scoring.py", "from csbench.core import metrics", "from csbench.core import measures as metrics"
+    )
+    checkout.edit("csbench/core/measurement.py", "y must have shape", "y has to be of the shape")
     checkout.edit("methods/tight.py", "SCALE = 0.5", "SCALE = 0.25")
     checkout.edit("methods/lastbit.py", "SCALE * given.A.adjoint(given.y)", "given.A.adjoint(SCALE * given.y / 3) * 3")
     checkout.edit("methods/rare.py", "x_hat = 2 * x_hat", "x_hat = 3 * x_hat")
@@ -408,7 +421,7 @@ def test_a_refactoring_is_proved_and_a_change_is_not(checkout):
     assert {one.commit for one in rows} == {checkout.git("rev-parse", "HEAD")}
 
     # A second step is proved from the first, and the chain leads from the rows to it.
-    checkout.edit("csbench/problem.py", "drawn_operator", "operator_drawn")
+    checkout.edit("csbench/runner/problem.py", "drawn_operator", "operator_drawn")
     checkout.edit("csbench/freshness/made_by.py", '"drawn_operator"', '"operator_drawn"')
     done = checkout.csbench("prove", "tiny", "--methods", "plain,rare")
     assert checkout.states()["plain"] == "proved", done.stdout + done.stderr
@@ -420,9 +433,9 @@ def test_a_refactoring_is_proved_and_a_change_is_not(checkout):
 @pytest.mark.parametrize(
     ("path", "old", "new"),
     [
-        ("csbench/metrics.py", "0.01, 0.03", "0.01, 0.02"),
+        ("csbench/core/metrics.py", "0.01, 0.03", "0.01, 0.02"),
         ("csbench/runner/scoring.py", "truth.x, given.image_shape", "truth.x * 1.0000001, given.image_shape"),
-        ("csbench/problem.py", "self.noise_norm / m**0.5", "self.noise_norm / m**0.5000001"),
+        ("csbench/runner/problem.py", "self.noise_norm / m**0.5", "self.noise_norm / m**0.5000001"),
         ("csbench/runner/solving.py", "torch.manual_seed(seed)", "torch.manual_seed(seed + 1)"),
         (
             "csbench/operators/random.py",
@@ -437,13 +450,17 @@ def test_what_moves_every_number_leaves_nothing_fresh(checkout, path, old, new):
 
 
 def test_pixels_and_weights_leave_stale_what_they_move(checkout):
-    checkout.edit("csbench/embedded.py", 'arrays[f"{split}_pixels"]', 'arrays[f"{split}_pixels"] // 2')
+    checkout.edit("csbench/catalogue/embedded.py", 'arrays[f"{split}_pixels"]', 'arrays[f"{split}_pixels"] // 2')
     assert set(checkout.states().values()) == {"stale"}
     checkout.git("checkout", "--quiet", "csbench")
-    change = (
-        "from csbench.core.paths import PACKAGED; from csbench.priors import checkpoint; t, c = checkpoint.load('mean-mnist'); t['mean'][5] += 1e-6; "
-        "checkpoint.save(PACKAGED, 'mean-mnist', t, {k: v for k, v in c.items() if k not in ('name', 'bytes', 'sha256')})"
-    )
+    change = """
+from csbench.core.paths import PACKAGED
+from csbench.priors import checkpoint
+tensors, card = checkpoint.load("mean-mnist")
+tensors["mean"][5] += 1e-6
+about = {key: value for key, value in card.items() if key not in ("name", "bytes", "sha256")}
+checkpoint.save(PACKAGED, "mean-mnist", tensors, about)
+"""
     subprocess.run([sys.executable, "-c", change], cwd=checkout.folder, env=checkout.environment, check=True)
     states = checkout.states()
     assert states.pop("silent") == "stale"

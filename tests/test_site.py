@@ -275,11 +275,11 @@ def test_names_and_docstrings_are_escaped(site, data, results, monkeypatch):
     assert "&lt;script&gt;alert(1)" in (site / "suite" / "mnist-noise.html").read_text()
     from csbench.catalogue import registry
 
-    entry = registry.entries("methods")["mean"]
+    evil = replace(registry.entries("methods")["mean"], doc=f"A `{EVIL}` {EVIL}</script>")
     monkeypatch.setattr(
-        "csbench.catalogue.registry.entries", lambda kind: {"mean": registry.replace(entry, doc=f"A `{EVIL}` {EVIL}</script>")}
-        if kind == "methods" else entries(kind),
-    )  # fmt: skip
+        "csbench.catalogue.registry.entries",
+        lambda kind: {"mean": evil} if kind == "methods" else entries(kind),
+    )
     from csbench.site import pages
 
     shown = pages.method_data("mean", [data["mnist-noise"]])

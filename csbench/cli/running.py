@@ -17,6 +17,8 @@ from csbench.cli.common import AsJson, Methods, Results, SuiteName, app, integer
 from csbench.core.errors import CsbenchError, UsageError
 from csbench.core.paths import TUNED
 
+INTERRUPTED = 130  # the exit code of a shell's Ctrl-C
+
 if TYPE_CHECKING:
     from csbench.catalogue.suites import Suite
     from csbench.runner.run import Place
@@ -65,19 +67,25 @@ def run(
     if unknown := of_method.keys() - set(part.methods):
         raise UsageError(f"--timeout names {min(unknown)}, which is not among the methods of this run")
     asked = replace(part, methods=names(methods) or whole.methods)
+    from csbench.cli.summary import report
+    from csbench.runner.ran import Ran
+
     if not fresh and (counts := _all_done(asked, results)):
-        from csbench.cli.summary import report
+        sys.exit(report(whole, part, results, as_json, Ran(counts=counts)))
 
-        sys.exit(report(whole, part, counts, results, as_json))
-
-    from csbench.runner.local import Limits
+    from csbench.cli.watching import Bars
+    from csbench.runner.limits import Limits
     from csbench.runner.run import run_suite  # imports torch, so only once the call is known to be right
 
     part, broken = _loadable(part, methods)
     limits = Limits(seconds or part.timeout, of_method, memory)
     with _place(jobs, dask, dask_cluster) as place:
-        code = run_suite(whole, part, results, place, limits, fresh, as_json, None if broken else asked)
-    sys.exit(code or bool(broken))
+        ran = run_suite(part, results, place, limits, fresh, Bars(whole.name, fresh), None if broken else asked)
+    if ran.interrupted:
+        words = " ".join(sys.argv[1:])
+        print(f"interrupted; what is finished is kept. Go on with: csbench {words}", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    sys.exit(report(whole, part, results, as_json, ran) or bool(broken))
 
 
 @app.command()
@@ -104,7 +112,7 @@ def status(
     asked = replace(whole, methods=names(methods) or whole.methods)
     answer = recall(asked, results)
     if answer is None:
-        from csbench.runner.run import suite_states  # imports torch
+        from csbench.runner.states import suite_states  # imports torch
 
         whole = load_suite(suite)
         before = stamp(asked, results)

@@ -1,10 +1,9 @@
-"""What a run says when it ends: the leaderboard, what has run, the files, the exit code. Imports no torch."""
+"""What a run says when it ends: the leaderboard, what has run, the files, the exit code."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,65 +15,33 @@ from csbench.core.files import write_atomically
 from csbench.report.leaderboard import render_suite, terminal_table
 from csbench.report.standings import Standings, standings
 from csbench.results.store import load_results
+from csbench.runner.ran import Done, Ran
 from csbench.runner.remembered import open_cells
-
-
-@dataclass(frozen=True)
-class Done:
-    """A cell that has run.
-
-    Attributes:
-        where: its place in the suite, for people.
-        seconds: None where it never ended.
-    """
-
-    method: str
-    where: str
-    seconds: float | None
-    ok: bool
-
-
-@dataclass(frozen=True)
-class Ran:
-    """A run that has ended, of no cells unless told otherwise.
-
-    Attributes:
-        cells: how many were to run.
-        written: Parquet files.
-        place: where it ran, for people.
-    """
-
-    done: Sequence[Done] = ()
-    cells: int = 0
-    written: Sequence[Path] = ()
-    seconds: float = 0.0
-    place: str = "this machine"
 
 
 def report(
     whole: Suite,
     part: Suite,
-    counts: Mapping[str, Mapping[str, int]],
     results: Path,
     as_json: bool,
-    ran: Ran = Ran(),
+    ran: Ran,
 ) -> int:
     """Write leaderboard and curve beside the results, and print them with what has run.
 
     Args:
         whole: the suite of which `part` was to run; the leaderboard shows it.
-        counts: method to state to number of cells of `part`.
+        ran: with the states of the cells of `part`.
 
     Returns:
         the exit code: 0 where all cells are ok or do not apply, else 1.
     """
-    bad = open_cells(counts)
+    bad = open_cells(ran.counts)
     board = whole if whole.name == part.name else part  # the leaderboard is of all m and draws
     frame = load_results(part.name, results)
     table = standings(frame, board) if len(frame) else None
     files = [*ran.written, *(_drawn(table, results) if table else [])]
     if as_json:
-        print(json.dumps(_for_machines(board.name, counts, table, files, ran.seconds), indent=2))
+        print(json.dumps(_for_machines(board.name, ran.counts, table, files, ran.seconds), indent=2))
         return 1 if bad else 0
     out = Console()
     if table:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from csbench.core.errors import ShapeError
-from csbench.operators import LinearOperator
+from csbench.core.operator import LinearOperator
 
 
 @dataclass(frozen=True, eq=False)

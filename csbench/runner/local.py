@@ -13,10 +13,10 @@ import tempfile
 import threading
 import uuid
 from collections import Counter
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, TimeoutError, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from queue import Queue
@@ -28,6 +28,7 @@ from pebble import CONSTS, ProcessExpired, ProcessPool
 from csbench.core.errors import CsbenchError, ResultsError
 from csbench.core.measurement import Measurement
 from csbench.core.seeding import seed_of
+from csbench.runner.limits import NO_LIMITS, Limits
 from csbench.runner.plan import Cell
 from csbench.runner.problem import Problem, Truth
 from csbench.runner.score import Finished, finished
@@ -39,45 +40,12 @@ ATTEMPTS = 3  # to start worker processes
 CHECK_SECONDS = 1.0  # between looks at whether the worker processes are still there
 STOP_SECONDS = 5.0  # to wait for one that is stopped
 DEPTH = 2  # cells that a worker has at a time: one runs, one waits
-LEAST_MEMORY = 2 * 2**30  # bytes; the libraries alone take half of it
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
 def default_jobs() -> int:
     """The processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a cell may take before it is stopped.
-
-    Attributes:
-        seconds: of a cell, on the wall; None: any.
-        of_method: method name to its own seconds.
-        memory_gb: that a worker may allocate; None: an equal share of what the machine has. Enforced on Linux.
-    """
-
-    seconds: float | None = None
-    of_method: Mapping[str, float] = field(default_factory=dict)
-    memory_gb: float | None = None
-
-    def timeout(self, method: str) -> float | None:
-        """Seconds for a cell of this method."""
-        return self.of_method.get(method, self.seconds)
-
-    def memory(self, jobs: int) -> int | None:
-        """Bytes for each of the workers."""
-        if self.memory_gb is not None:
-            return int(self.memory_gb * 2**30)
-        try:
-            share_of_all = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // (jobs + 1)  # the parent has one
-            return max(share_of_all, LEAST_MEMORY)
-        except (ValueError, OSError, AttributeError):
-            return None
-
-
-NO_LIMITS = Limits()
 
 
 class Worker:

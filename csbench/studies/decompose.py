@@ -34,16 +34,16 @@ from csbench.catalogue.suites import Suite
 from csbench.core.errors import CsbenchError, MissingWeights, UsageError
 from csbench.core.files import write_atomically
 from csbench.core.measurement import Measurement
-from csbench.core.method import Method, Recovery
+from csbench.core.method import Recovery
 from csbench.core.seeding import seed_of, stream
-from csbench.methods.csgm import _CSGM, _InRange
 from csbench.operators import LinearOperator
 from csbench.priors.generator import Generator, load_prior
 from csbench.results.store import decomposition_path
 from csbench.runner.plan import Cell, make_cells
 from csbench.solvers.latent import projection as project
 from csbench.solvers.latent.adam import LatentFit, LatentSearch, search_latent
-from csbench.solvers.latent.quasi_newton import FastSearch, _descend, _inverse_hessian, _Objective, search_latent_fast
+from csbench.solvers.latent.in_range import InRange
+from csbench.solvers.latent.quasi_newton import FastSearch, Objective, descend, inverse_hessian, search_latent_fast
 
 RESTARTS = 10  # of each search
 ADAM_STEPS = 200
@@ -87,11 +87,11 @@ def _descents(
     generator: Generator, A: LinearOperator, y: Tensor, lmbd: float, starts: Tensor, rng: torch.Generator
 ) -> list[LatentFit]:
     """BFGS from each of the starts, shape [images, count, latent_dim]; none of them is dropped on the way."""
-    objective = _Objective(generator, A, lmbd)
+    objective = Objective(generator, A, lmbd)
     draws = torch.randn(DRAWS, generator.latent_dim, generator=rng).to(y)
-    metric = _inverse_hessian(objective.measured_and_pulled_back(draws, rng)[1], lmbd)
+    metric = inverse_hessian(objective.measured_and_pulled_back(draws, rng)[1], lmbd)
     search = FastSearch(lmbd, restarts=1, flat=FLAT, rough=0)
-    return [_descend(objective, objective, y, start[:, None], metric, search) for start in starts.unbind(1)]
+    return [descend(objective, objective, y, start[:, None], metric, search) for start in starts.unbind(1)]
 
 
 def _best(fits: list[LatentFit]) -> LatentFit:
@@ -164,7 +164,7 @@ def searching(suite: Suite, asked: tuple[str, ...] = ()) -> list[str]:
 def _check(suite: Suite, name: str) -> None:
     dataset = get_dataset(suite.dataset)
     method = get_method(name)().bind(dataset.relative or suite.dataset, suite.operator, suite.noise_norms[0])
-    if not isinstance(method, _InRange):
+    if not isinstance(method, InRange):
         raise UsageError(f"{name} does not search the range of a generator; csgm-vae-fast, for instance, does")
     try:
         n = load_prior(method.prior).generator.n
@@ -236,14 +236,14 @@ def _is_of(rows: pd.DataFrame, cell: Cell) -> bool:
 def _rows(cell: Cell, images: int) -> pd.DataFrame:
     """One row for each image; the method runs again, on the measurements of the suite's first draw."""
     problem, method = replace(cell.problem, images=images), cell.method
-    assert isinstance(method, _InRange)
+    assert isinstance(method, InRange)
     given, truth = problem.simulate()
     answer = method.recover(given, torch.Generator().manual_seed(seed_of(*problem.method_seed_names())))
     if not isinstance(answer, Recovery):
         raise CsbenchError(f"{cell.method_name} returns no diagnostics; the decomposition needs its 'objective'")
     near = _nearest_test_images(method.prior, problem.dataset, images)
     rng = stream("decomposition", method.prior, problem.dataset, problem.operator, problem.m, problem.noise_norm)
-    parts = decompose(method.generator(given), given, penalty(method, given), truth.x, near, answer, rng)
+    parts = decompose(method.generator(given), given, method.penalty(given), truth.x, near, answer, rng)
     return pd.DataFrame(
         {
             "suite": cell.suite.name,
@@ -265,16 +265,3 @@ def _nearest_test_images(prior: str, dataset: str, images: int) -> LatentFit:
     """They are the same at every m."""
     x = get_dataset(dataset).images("test")[:images].signals()
     return project.nearest(load_prior(prior).generator, x, stream("project", prior))
-
-
-def penalty(method: Method, given: Measurement) -> float:
-    """The weight of ||z||^2 in the method's objective for these measurements.
-
-    Raises:
-        UsageError: the method does not search the range of a generator.
-    """
-    if isinstance(method, _CSGM):  # some choose it by m and the noise
-        return method.search(given).lmbd
-    if isinstance(method, _InRange):
-        return method.lmbd
-    raise UsageError(f"{method.name} does not search the range of a generator")

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from csbench.catalogue.registry import get_dataset
 from csbench.catalogue.suites import Suite
 from csbench.core.errors import CsbenchError
 from csbench.core.machine import cpu_model
@@ -28,11 +29,13 @@ from csbench.freshness.source import Tree
 from csbench.freshness.states import ACCEPTED, other_code
 from csbench.results.store import read_file, read_provenance, results_file
 from csbench.runner.plan import Cell
-from csbench.runner.run import suite_states
+from csbench.runner.states import suite_states
 from csbench.studies.checkouts import Answers, Checkouts, Side, commit_here, interpreter, running
 
 IMAGES = 3
 LEAST_SECONDS = 0.05  # that a cell is taken to last
+ONCE = 0.2  # of a cell's time, whatever the number of images
+PER_ENTRY = 3e-8  # seconds, of A
 SHARE = 0.25  # of the time that the budget leaves to each method, for its dearest cell
 Outcome = Literal["proved", "changed", "stale"]
 
@@ -125,7 +128,7 @@ def _claim(
     today = pairs[0][0].made_of
     assert today is not None
     usable = [pair for pair in pairs if pair[1]["status"] in ("ok", "not_applicable")] or pairs
-    seconds = [max(LEAST_SECONDS, (r["cell_cpu_seconds"] or 0) * IMAGES / r["batch_size"]) for _, r in usable]
+    seconds = [_seconds(cell, row) for cell, row in usable]
     commits = sorted({(bool(one.get("dirty")), commit) for one in facts if (commit := commit_of(one))})
     return Claim(
         suite, name, old, today.completed(old), [(cell, cost) for (cell, _), cost in zip(usable, seconds, strict=True)],
@@ -136,6 +139,13 @@ def _claim(
 def commit_of(run: dict[str, Any]) -> str | None:
     """The commit with the code that the hashes of a run are of."""
     return run.get("hashed_at") or run.get("commit")
+
+
+def _seconds(cell: Cell, row: dict[str, Any]) -> float:
+    """What a cell of few images may take: some of its time goes into A, and drawing A takes time too."""
+    share = max(IMAGES / row["batch_size"], ONCE)
+    entries = cell.problem.m * get_dataset(cell.problem.dataset).n
+    return max(LEAST_SECONDS, share * (row["cell_cpu_seconds"] or 0) + PER_ENTRY * entries)
 
 
 def prove(

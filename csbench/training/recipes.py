@@ -16,11 +16,11 @@ from csbench.core.dataset import Dataset, Images
 from csbench.core.errors import UsageError
 from csbench.core.pictures import tile, write_png
 from csbench.core.seeding import stream
-from csbench.priors import checkpoint, mixture, pca
+from csbench.priors import checkpoint
 from csbench.priors.generator import ReLUGenerator
 from csbench.priors.precision import fast_bf16
 from csbench.solvers.latent.projection import misfit
-from csbench.training import classifier, gan, processes, vae
+from csbench.training import classifier, gan, mixture, pca, processes, vae
 from csbench.training import measured as ambient
 from csbench.training.checkpoints import Progress
 

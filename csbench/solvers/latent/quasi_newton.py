@@ -100,27 +100,27 @@ def search_latent_fast(
     latent_dim = generator.latent_dim
     candidates = torch.randn(search.candidates, latent_dim, generator=rng, dtype=torch.float32).to(y)
     low = search.in_bf16(y)
-    objective = _Objective(generator, A, search.lmbd)
-    rough = _Objective(deepcopy(generator).bfloat16(), A.to(torch.bfloat16), search.lmbd) if low else objective
+    objective = Objective(generator, A, search.lmbd)
+    rough = Objective(deepcopy(generator).bfloat16(), A.to(torch.bfloat16), search.lmbd) if low else objective
     rows = max(1, int(CHUNK_BYTES / (COPIES * (A.shape[1] + latent_dim**2) * y.element_size())))
     measured, pulled = map(
         torch.cat,
         zip(*(rough.measured_and_pulled_back(z, rng) for z in candidates.split(rows)), strict=True),
     )
-    metric = _inverse_hessian(pulled, search.lmbd)
+    metric = inverse_hessian(pulled, search.lmbd)
     parts = []
     for target in y.split(max(1, rows // search.restarts)):
         # f up to ||y||^2, which is the same for all candidates of an image
         screened = measured.square().sum(1) + search.lmbd * candidates.square().sum(1) - 2 * (target @ measured.T)
         starts = candidates[screened.topk(search.restarts, 1, largest=False).indices]
-        parts.append(_descend(objective, rough, target, starts, metric, search))
+        parts.append(descend(objective, rough, target, starts, metric, search))
     diagnostics = {name: torch.cat([part.diagnostics[name] for part in parts]) for name in parts[0].diagnostics}
     diagnostics["generator_evaluations"] += len(candidates)
     return LatentFit(torch.cat([part.z for part in parts]), torch.cat([part.x for part in parts]), diagnostics)
 
 
 @dataclass(frozen=True)
-class _Objective:
+class Objective:
     """f(z) = ||A G(z) - target||^2 + lmbd ||z||^2, row by row; G and A may be of a lower precision than z and f."""
 
     generator: nn.Module
@@ -181,7 +181,7 @@ class _Rows:
         return self.select((first[:, None] + order).flatten())
 
 
-def _inverse_hessian(pulled: Tensor, lmbd: float) -> Tensor:
+def inverse_hessian(pulled: Tensor, lmbd: float) -> Tensor:
     """(2 mean(J^T J) + 2 lmbd I)^-1, damped, [latent_dim, latent_dim], from draws of J^T v, E[v v^T] = I, one a row."""
     pulled = pulled[pulled.isfinite().all(1)]
     gram = pulled.T @ pulled / max(1, len(pulled))
@@ -190,8 +190,8 @@ def _inverse_hessian(pulled: Tensor, lmbd: float) -> Tensor:
     return torch.linalg.inv(2 * (gram + ridge * torch.eye(k).to(gram)))
 
 
-def _descend(
-    objective: _Objective, rough: _Objective, y: Tensor, starts: Tensor, metric: Tensor, search: FastSearch
+def descend(
+    objective: Objective, rough: Objective, y: Tensor, starts: Tensor, metric: Tensor, search: FastSearch
 ) -> LatentFit:
     """The descent from starts of shape [batch, restarts, latent_dim].
 
@@ -253,7 +253,7 @@ def _descend(
     return LatentFit(found, x, diagnostics)
 
 
-def _step(rows: _Rows, function: _Objective) -> _Rows:
+def _step(rows: _Rows, function: Objective) -> _Rows:
     """One step of BFGS for every row.
 
     A row moves only if its objective falls. A refused step still tells the curvature along it, which shortens the next;
