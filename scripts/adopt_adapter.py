@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 import torch
-
 from csbench.problem import Problem, digest
 from csbench.registry import get_method
+from csbench.seeding import seed_of
+
 from csbench.runner import score
 from csbench.runner.worker import Task, share, solve
-from csbench.seeding import seed_of
 
 GIVEN = Path(tempfile.mkdtemp(prefix="csbench-adopt-")) / "given.pt"
 

@@ -32,19 +32,19 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
+from csbench.files import write_atomically
+from csbench.problem import digest
+from csbench.store import write_file
+from csbench.suites import Suite, load_suite, suite_names
 
 from csbench.catalogue.registry import get_dataset
-from csbench.files import write_atomically
 from csbench.freshness.changes import differences
 from csbench.freshness.closure import Closure, closure
 from csbench.freshness.made_by import HARNESS, ROOT, MadeOf
 from csbench.freshness.source import Tree
-from csbench.problem import digest
 from csbench.runner.plan import Cell, make_cells
-from csbench.store import write_file
 from csbench.studies import prove
 from csbench.studies.checkouts import Checkouts, Side, git, open_checkouts
-from csbench.suites import Suite, load_suite, suite_names
 
 RESULTS = ROOT / "results"
 ADAPTER = Path(__file__).with_name("adopt_adapter.py")

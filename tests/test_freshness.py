@@ -13,10 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from csbench import get_method
 from csbench.freshness import normal
 from csbench.freshness.changes import differences
 from csbench.freshness.closure import Closure, closure
 from csbench.freshness.lineage import Lineage, Proof
+from csbench.freshness.made_by import made_of
 from csbench.freshness.source import Tree
 
 from .conftest import ROOT
@@ -255,6 +257,36 @@ def test_every_branch_of_a_changed_expression_has_to_run(package):
 
 def root_of(code: Closure) -> Path:
     return code.paths["csbench.start"].parents[1]
+
+
+def test_the_operator_that_is_used_counts_and_no_other():
+    def code(operator: str) -> dict[str, str]:
+        return made_of(get_method("zeros")(), operator, "mnist", 3).code
+
+    assert code("gaussian") != code("rademacher")
+    assert code("gaussian-blur:sigma=2") == code("gaussian-blur")
+    assert made_of(get_method("zeros")(), "gaussian-blur:sigma=2", "mnist", 3).made_by != (
+        made_of(get_method("zeros")(), "gaussian-blur", "mnist", 3).made_by
+    )
+    assert "csbench.operators.tomography" not in code("gaussian")
+
+
+def test_a_plugin_is_followed_through_its_package(tmp_path, monkeypatch):
+    package = tmp_path / "relative_plugin"
+    parts = package / "parts"
+    parts.mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    (package / "grey.py").write_text(
+        "from .parts import HEIGHT\nfrom . import other\ndef f():\n    return HEIGHT, other\n"
+    )
+    (package / "other.py").write_text("import csbench\ndef idle():\n    return csbench.Method\n")
+    (parts / "__init__.py").write_text('"""Parts."""\nfrom .one import LEVEL as HEIGHT\nfrom .two import WIDTH\n')
+    (parts / "one.py").write_text("LEVEL = 0.5\n")
+    (parts / "two.py").write_text("WIDTH = 0.5\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    found = closure(Tree(ROOT), [("relative_plugin.grey", ["f"])])
+    assert ("relative_plugin.parts.one", "LEVEL") in found.units
+    assert ("relative_plugin.parts.two", "WIDTH") not in found.units
 
 
 def proof(old: str, new: str, outcome: str = "equal") -> Proof:

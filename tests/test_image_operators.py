@@ -392,16 +392,6 @@ def test_wrong_specs_are_refused(spec, message):
         draw_operator(spec, m, (1, 28, 28), stream("x"))
 
 
-def test_the_name_before_the_colon_is_what_a_fingerprint_covers():
-    from csbench.made_by import made_by
-
-    from csbench.catalogue.registry import get_method
-
-    zeros = get_method("zeros")()
-    assert made_by(zeros, "gaussian-blur:sigma=2") == made_by(zeros, "motion-blur"), "one module, one code"
-    assert made_by(zeros, "gaussian-blur:sigma=2") != made_by(zeros, "block-average")
-
-
 def test_a_suite_runs_on_an_operator_with_parameters(csbench, tmp_path, tiny_suite):
     text = tiny_suite.read_text().replace("m = [10, 25]", "m = [784]").replace("reference_m = 25", "reference_m = 784")
     tiny_suite.write_text(text.replace('"gaussian"', '"gaussian-blur:sigma=2"'))

@@ -18,10 +18,12 @@ from csbench.methods import manifold
 from csbench.methods.manifold import _in_plane
 from csbench.operators import Gaussian, from_matrix
 from csbench.priors import checkpoint, mixture, pca
-from csbench.priors.mixture import Mixture, MixtureRecipe, fit
+from csbench.priors.mixture import Mixture
 from csbench.runner.problem import Problem
 from csbench.studies.tune import tune
+from csbench.training import pca as fitting
 from csbench.training import recipes as training
+from csbench.training.mixture import MixtureRecipe, fit
 
 N = 10
 
@@ -126,7 +128,7 @@ def test_held_out_digits_are_likelier_than_under_one_plane(tmp_path, digits):
     held_out = get_dataset("mnist").images("validation").signals(torch.float64)
     many, _, _ = fit(digits, MixtureRecipe(6, 8, 1e-3, iterations=4), tmp_path / "many")
     one, _, _ = fit(digits, MixtureRecipe(1, 48, 1e-3, iterations=4), tmp_path / "one")
-    single = pca.fit(digits, 48)
+    single = fitting.fit(digits, 48)
     covariance = single.components.T @ (single.components * (single.variances - single.residual)[:, None])
     covariance.diagonal().add_(single.residual)
     linear = multivariate_normal(single.mean.numpy(), covariance.numpy()).logpdf(held_out.numpy()).mean()

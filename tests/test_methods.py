@@ -15,8 +15,8 @@ from csbench.core.errors import MissingWeights
 from csbench.core.measurement import Measurement
 from csbench.core.method import Method, Recovery
 from csbench.operators import DenseMatrix
-from csbench.priors.generator import load_prior
-from csbench.runner.worker import Task, share, solve
+from csbench.priors import generator
+from csbench.runner.worker import Task, run, share
 from csbench.studies.conformance import CHECKS, digits, examine, is_deterministic, leaves_the_process_alone
 
 FROM_MEASUREMENTS = [
@@ -40,7 +40,7 @@ def make(name: str, dataset: str = "mnist") -> Method:
 @pytest.mark.parametrize("name", METHODS)
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 def test_conforms(name, check):
-    load_prior.cache_clear()  # loading weights is part of what a method does
+    generator._loaded.cache_clear()  # loading weights is part of what a method does
     verdict = examine(check, make(name))
     assert verdict.outcome in ("ok", "skipped"), verdict.reason
     assert verdict.outcome == "ok" or "weights" not in verdict.reason, verdict.reason
@@ -96,7 +96,7 @@ def test_a_missing_package_is_no_failure(tmp_path):
     assert (verdict.outcome, verdict.reason) == ("skipped", advice)
     share(digits(), tmp_path / "given.pt")
     threads = torch.get_num_threads()
-    outcome = solve(Task(pickle.dumps(Needy()), tmp_path / "given.pt", 0))
+    outcome = run(Task(pickle.dumps(Needy()), tmp_path / "given.pt", 0, (), frozenset()))
     torch.set_num_threads(threads)
     assert (outcome.status, outcome.reason) == ("not_applicable", advice)
 

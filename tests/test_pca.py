@@ -6,7 +6,8 @@ from sklearn.decomposition import PCA
 from csbench import get_dataset, get_method, stream
 from csbench.operators import Gaussian
 from csbench.priors import pca
-from csbench.priors.pca import GaussianPrior, fit, fit_mirrored, load
+from csbench.priors.pca import GaussianPrior, load
+from csbench.training.pca import fit, fit_mirrored
 
 
 @pytest.fixture(scope="module")

@@ -6,13 +6,16 @@ import signal
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
 from csbench import load_results, load_suite
+from csbench.freshness.lineage import Lineage
+from csbench.freshness.states import Stored
 from csbench.runner.local import run_cells
-from csbench.runner.plan import make_cells, states
+from csbench.runner.plan import make_cells, verdicts
 from tests.processes import journalled, start_run, wait_for_cells
 
 FAULTY = '''
@@ -254,11 +257,13 @@ def test_status_remembers_only_what_still_holds(csbench, tmp_path, tiny_suite, i
 
     memory = tmp_path / "results" / ".status.json"
     known = json.loads(memory.read_text())
-    known["tiny"]["answer"]["level"]["fresh"] = 17
+    known["tiny"]["answer"]["counts"]["level"]["fresh"] = 17
     memory.write_text(json.dumps(known))
     assert states() == {"fresh": 17}, "it answers from memory"
     path.write_text(source + "LEVEL = 1\n")
-    assert states() == {"stale": 2}
+    assert states() == {"fresh": 2}, "nothing uses it"
+    path.write_text(source + "    def recover(self, given, rng):\n        return super().recover(given, rng)\n")
+    assert states() == {"changed": 2}
     path.write_text(source)
     assert states() == {"fresh": 2}
     tiny_suite.write_text(tiny_suite.read_text().replace("draws = 1", "draws = 2"))
@@ -293,9 +298,29 @@ def test_a_run_with_nothing_to_do_imports_no_torch(tmp_path, tiny_suite, environ
 
 def test_states_tell_stale_from_missing():
     cells = make_cells(replace(load_suite("quick"), m=(10, 25), reference_m=25).narrowed(methods=("zeros",)))
-    stored = [(replace(cells[0].id, made_by="older"), "ok")]
-    assert [state for _, state in states(cells, stored)] == ["stale", "missing"]
-    assert [state for _, state in states(cells, [(c.id, "failed") for c in cells])] == ["failed", "failed"]
+    made_of = cells[0].made_of
+
+    def states(**stored: Any) -> list[str]:
+        """Of the two cells, where the first is stored as today but for these fields."""
+        known = Stored(cells[0].id.key, cells[0].id.made_by, "ok", made_of)
+        place = ("zeros", 10, 0.1, 0)
+        published = {place: replace(known, **stored)}
+        return [verdict.state for _, verdict in verdicts(cells, published, {}, Lineage())]
+
+    def other(**changes: Any) -> dict[str, Any]:
+        changed = replace(made_of, **changes)
+        return {"made_of": changed, "made_by": changed.made_by}
+
+    assert states() == ["fresh", "missing"]
+    assert states(status="failed") == ["failed", "missing"]
+    assert states(status="not_applicable") == ["not_applicable", "missing"]
+    assert states(key="of another version")[0] == "stale"
+    assert states(made_by="older", made_of=None)[0] == "stale"
+    assert states(**other(code={}))[0] == "changed"
+    assert states(**other(packages=made_of.packages | {"torch": "2.0"}))[0] == "changed"
+    assert states(**other(params={"level": 1}))[0] == "stale"
+    assert states(**other(files={"weights": "x"}))[0] == "stale"
+    assert states(**other(images={name: "x" for name in made_of.images}))[0] == "stale"
 
 
 def test_provenance_is_stored_and_names_no_path(csbench, tmp_path, tiny_suite):
@@ -306,54 +331,3 @@ def test_provenance_is_stored_and_names_no_path(csbench, tmp_path, tiny_suite):
     assert run["command"] == "csbench run quick --methods zeros --images 2"
     assert run["packages"]["torch"].startswith("2.")
     assert str(tmp_path) not in str(run)
-
-
-def test_a_fingerprint_follows_relative_imports(tmp_path, monkeypatch):
-    from csbench import made_by
-
-    package = tmp_path / "relative_plugin"
-    package.mkdir()
-    (package / "__init__.py").write_text("")
-    (package / "helper.py").write_text("LEVEL = 0.5\n")
-    (package / "grey.py").write_text("from csbench import Method\nfrom .helper import LEVEL\nfrom . import other\n")
-    (package / "other.py").write_text("import csbench.core.transforms\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    found = made_by.reachable("relative_plugin.grey")
-    expected = {"relative_plugin.helper", "relative_plugin.other", "csbench.core.transforms", "csbench.core.method"}
-    assert expected <= found
-    assert "csbench.results.store" not in found
-
-
-def test_a_fingerprint_sees_through_a_package_that_only_collects_names(tmp_path, monkeypatch):
-    from csbench import made_by
-
-    package = tmp_path / "collecting_plugin"
-    package.mkdir()
-    parts = package / "parts"
-    parts.mkdir()
-    (package / "__init__.py").write_text("")
-    (parts / "__init__.py").write_text('"""Parts."""\nfrom .one import LEVEL as HEIGHT\nfrom .two import WIDTH\n')
-    (parts / "one.py").write_text("LEVEL = 0.5\n")
-    (parts / "two.py").write_text("WIDTH = 0.5\n")
-    (package / "high.py").write_text("from collecting_plugin.parts import HEIGHT\n")
-    (package / "whole.py").write_text("import collecting_plugin.parts\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    one, two = "collecting_plugin.parts.one", "collecting_plugin.parts.two"
-    assert made_by.reachable("collecting_plugin.high") == {"collecting_plugin.high", one}
-    assert {"collecting_plugin.parts", one, two} <= made_by.reachable("collecting_plugin.whole")
-
-    monkeypatch.setattr(made_by, "_collected", lambda package: None)
-    made_by._imports.cache_clear()
-    assert two in made_by.reachable("collecting_plugin.high"), "else this test shows nothing"
-    made_by._imports.cache_clear()
-
-
-def test_a_fingerprint_covers_the_operator_that_is_used_and_no_other():
-    from csbench.made_by import made_by, reachable
-
-    from csbench.catalogue.registry import get_method
-
-    zeros = get_method("zeros")()
-    assert made_by(zeros, "gaussian") == made_by(zeros, "rademacher"), "one module, one code"
-    assert made_by(zeros, "gaussian") != made_by(zeros, "random-pixel-mask")
-    assert not {"csbench.operators.random", "csbench.operators.selection"} & reachable("csbench.methods.lasso")

@@ -65,8 +65,8 @@ def metadata(version: int) -> dict[str, str]:
     ("change", "message"),
     [
         (lambda t: t.replace_schema_metadata({}), "not written by csbench"),
-        (lambda t: t.replace_schema_metadata(metadata(SCHEMA_VERSION + 1)), "newer than 1; upgrade csbench"),
-        (lambda t: t.replace_schema_metadata(metadata(0)), "older than 1"),
+        (lambda t: t.replace_schema_metadata(metadata(SCHEMA_VERSION + 1)), "newer than 2; upgrade csbench"),
+        (lambda t: t.replace_schema_metadata(metadata(0)), "older than 2"),
         (lambda t: t.drop_columns(["mse"]), "column 'mse' is missing"),
         (lambda t: t.append_column("extra", pa.array([1.0] * len(t))), "unknown column 'extra'"),
         (lambda t: t.set_column(4, "m", pa.array(["25"] * len(t))), "column 'm' is string, the schema says int32"),

@@ -1,7 +1,7 @@
 """Classes as their source tells, with nothing imported: their bases across modules, their attributes and their fields.
 
 The name of a base is followed through the imports of its module wherever they lead, the standard library apart. Imports
-under `if TYPE_CHECKING` count, which is how the names that `csbench` imports lazily are found.
+under `if TYPE_CHECKING` count, and so do those of the stub beside a module, which imports these names lazily.
 """
 
 from __future__ import annotations
@@ -217,7 +217,9 @@ def read(name: str, path: Path) -> Module:
     imports: dict[str, str] = {}
     stars: list[str] = []
     conditional: list[ast.ClassDef] = []
-    for node in _statements(tree.body):
+    stub = path.with_suffix(".pyi")
+    lazily = ast.parse(stub.read_bytes()).body if stub.is_file() else []
+    for node in _statements([*tree.body, *lazily]):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 top = alias.name.partition(".")[0]
