@@ -149,7 +149,7 @@ def test_a_stopped_fit_goes_on_as_if_nothing_had_happened(tmp_path, digits):
 
 
 def test_training_writes_weights_and_card(tmp_path, monkeypatch):
-    monkeypatch.setattr(mixture, "MixtureRecipe", partial(MixtureRecipe, 3, 2, iterations=2))
+    monkeypatch.setattr(training.mixture, "MixtureRecipe", partial(MixtureRecipe, 3, 2, iterations=2))
     monkeypatch.setenv("CSBENCH_WEIGHTS", str(tmp_path))
     generated = get_dataset("generated")
     assert training.train(training.TrainingJob("mfa", generated, tmp_path, minutes=0)) is None

@@ -123,7 +123,11 @@ def test_journal_to_parquet(tmp_path):
         assert list(journal.finished()) == []
     assert len(load_results(results=tmp_path)) == 9
     suite = load_suite("mnist-gaussian")
-    assert {i.key for i, _ in published_cells(tmp_path, suite)} == {"zeros-25-0", "zeros-50-0", "mean-25-0"}
+    assert {cell.key for cell, _, _ in published_cells(tmp_path, suite).values()} == {
+        "zeros-25-0",
+        "zeros-50-0",
+        "mean-25-0",
+    }
     assert json.dumps(read_provenance(results_file(tmp_path, "mnist-gaussian", "mean"))) == '{"r": {"cpu": "x"}}'
 
 
