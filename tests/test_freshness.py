@@ -377,9 +377,9 @@ class Checkout:
             command, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=300
         )
 
-    def states(self) -> dict[str, str]:
+    def states(self, suite: str = "tiny") -> dict[str, str]:
         """Method to the one state of all of its cells."""
-        told = json.loads(self.csbench("status", "tiny", "--json").stdout)
+        told = json.loads(self.csbench("status", suite, "--json").stdout)
         return {name: " ".join(state for state, count in counts.items() if count) for name, counts in told.items()}
 
     def edit(self, path: str, old: str, new: str) -> None:
@@ -418,14 +418,14 @@ SUITES = "csbench/catalogue/suites"
 
 @pytest.fixture
 def checkout(published) -> Iterator[Checkout]:
+    before = published.git("rev-parse", "HEAD")
     yield published
-    published.git("reset", "--quiet", "--hard")
+    published.git("reset", "--quiet", "--hard", before)
     published.git("clean", "--quiet", "-fd", "results", "csbench", "methods", "datasets")
 
 
 def test_a_refactoring_is_proved_and_a_change_is_not(checkout):
     """One commit renames a helper of all methods, moves a module, rewords errors; and changes four methods."""
-    checkout.git("checkout", "--quiet", "-b", "refactoring")
     checkout.edit("csbench/runner/problem.py", "def draw_operator", "def drawn_operator")
     checkout.edit("csbench/runner/problem.py", "= draw_operator(", "= drawn_operator(")
     checkout.edit("csbench/freshness/made_by.py", '"draw_operator"', '"drawn_operator"')
@@ -458,8 +458,6 @@ def test_a_refactoring_is_proved_and_a_change_is_not(checkout):
     done = checkout.csbench("prove", "tiny", "--methods", "plain,rare")
     assert checkout.states()["plain"] == "proved", done.stdout + done.stderr
     assert checkout.states()["rare"] == "changed"
-    checkout.git("reset", "--quiet", "--hard")
-    checkout.git("checkout", "--quiet", "-")
 
 
 @pytest.mark.parametrize(
@@ -498,3 +496,70 @@ checkpoint.save(PACKAGED, "mean-mnist", tensors, about)
     assert states.pop("silent") == "stale"
     assert set(states.values()) == {"fresh"}
     assert "silent: 2 cells stale: weights mean-mnist" in checkout.csbench("status", "tiny").stdout
+
+
+def test_images_that_are_not_here_are_stood_in_for_and_code_is_still_compared(checkout):
+    """A dataset of a plug-in whose images come from a folder that only its author has."""
+    (checkout.folder / "datasets" / "private.py").write_text(PRIVATE)
+    suite = checkout.folder / SUITES / "private.toml"
+    suite.write_text(SUITE.replace('"tiny"', '"private"').replace('"mnist"', '"private"').replace(', "lasso-dct"', ""))
+    suite.write_text(suite.read_text().replace('"silent", ', ""))
+    checkout.git("add", "--all")
+    checkout.git("commit", "--quiet", "-m", "a private dataset")
+    shutil.copy(ROOT / "datasets" / "embedded" / "mnist.npz.xz", checkout.folder.parent / "private.npz.xz")
+    checkout.environment["PRIVATE_IMAGES"] = str(checkout.folder.parent / "private.npz.xz")
+    assert checkout.csbench("run", "private", "--jobs", "1").returncode == 0
+    checkout.git("add", "--all")
+    checkout.git("commit", "--quiet", "-m", "its results")
+    del checkout.environment["PRIVATE_IMAGES"]
+    assert set(checkout.states("private").values()) == {"fresh"}, "nothing speaks against it"
+    checkout.edit("csbench/runner/problem.py", "def draw_operator", "def drawn_operator")
+    checkout.edit("csbench/runner/problem.py", "= draw_operator(", "= drawn_operator(")
+    checkout.edit("csbench/freshness/made_by.py", '"draw_operator"', '"drawn_operator"')
+    checkout.edit("methods/tight.py", "SCALE = 0.5", "SCALE = 0.25")
+    assert set(checkout.states("private").values()) == {"changed"}
+    checkout.csbench("prove", "private")
+    states = checkout.states("private")
+    assert states.pop("tight") == "stale"
+    assert set(states.values()) == {"proved"}
+
+
+PRIVATE = '''
+import io, lzma, os
+from pathlib import Path
+
+import numpy as np
+
+from csbench.core.dataset import Dataset, Images
+from csbench.core.errors import DataError
+
+
+class Private(Dataset):
+    """Images that only one person has."""
+
+    image_shape = (1, 28, 28)
+    licence = "none"
+    relative = "mnist"
+
+    def images(self, split):
+        if "PRIVATE_IMAGES" not in os.environ:
+            raise DataError("PRIVATE_IMAGES is not set")
+        data = lzma.decompress(Path(os.environ["PRIVATE_IMAGES"]).read_bytes())
+        with np.load(io.BytesIO(data)) as arrays:
+            return Images(arrays[f"{split}_ids"], arrays[f"{split}_pixels"], arrays[f"{split}_labels"])
+'''
+
+
+def test_a_commit_that_is_not_here_is_named_with_the_remedy(checkout):
+    shallow = Checkout(checkout.folder.parent / "shallow")
+    source = f"file://{checkout.folder}"
+    subprocess.run(["git", "clone", "--quiet", "--depth", "1", source, str(shallow.folder)], check=True)
+    shallow.edit("methods/plain.py", "SCALE * given", "(SCALE) * 1 * given")
+    done = shallow.csbench("prove", "tiny", "--methods", "plain")
+    assert done.returncode == 1
+    made_at = checkout.git("rev-parse", "HEAD~1")  # the results are a commit of their own
+    assert f"git fetch --depth 1 origin {made_at}" in done.stdout, done.stdout + done.stderr
+    subprocess.run(["git", "fetch", "--quiet", "--depth", "1", "origin", made_at], cwd=shallow.folder, check=True)
+    done = shallow.csbench("prove", "tiny", "--methods", "plain")
+    assert "1 proved" in done.stdout, done.stdout + done.stderr
+    assert shallow.csbench("prove", "tiny", "--since", "nowhere").returncode == 2

@@ -179,7 +179,8 @@ def prove(
                 lineages[name] = lineages[name].with_proofs([found.proof])
                 lineages[name].write(results, name)
             if found.why:
-                progress.console.print(f"{name} {found.claim.method}: {found.outcome}: {found.why}", markup=False)
+                said = f"{name} {found.claim.method}: {found.outcome}: {found.why}"
+                progress.console.print(said, markup=False, soft_wrap=True)
             progress.advance(task)
     said = ", ".join(f"{count} {outcome}" for outcome, count in sorted(tally.items()))
     print(said or "nothing has changed")

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from csbench.core.errors import UsageError
+from csbench.core.names import kebab
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
@@ -64,6 +65,11 @@ class Dataset(ABC):
     mirrored: ClassVar[bool] = False
     restricted: ClassVar[bool] = False
     relative: ClassVar[str | None] = None
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "name" not in cls.__dict__:
+            cls.name = kebab(cls.__name__)
 
     @property
     def n(self) -> int:

@@ -6,9 +6,10 @@
 tensor([1., 2.])
 """
 
-from csbench.core.operator import DenseMatrix, LinearOperator, from_matrix
+from csbench.core.operator import LinearOperator
 from csbench.operators.block import CentreBlock, RandomBlock
 from csbench.operators.blur import GaussianBlur, MotionBlur
+from csbench.operators.dense import DenseMatrix, from_matrix
 from csbench.operators.fourier import CartesianFourier, RadialFourier
 from csbench.operators.free import MatrixFree
 from csbench.operators.image import ImageOperator

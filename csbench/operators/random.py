@@ -9,7 +9,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from csbench.core.operator import DenseMatrix
+from csbench.operators.dense import DenseMatrix
 
 BLOCK_ROWS = 64
 

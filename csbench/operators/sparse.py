@@ -7,7 +7,7 @@ from typing import Self
 
 import torch
 
-from csbench.core.operator import DenseMatrix
+from csbench.operators.dense import DenseMatrix
 
 
 class SparseRademacher(DenseMatrix):

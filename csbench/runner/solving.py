@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from csbench.core.errors import MissingWeights
 from csbench.core.measurement import Measurement
-from csbench.core.method import Method, NotApplicable, Recovery, check_requirements
+from csbench.core.method import Method, NotApplicable, Recovery
 from csbench.priors import checkpoint
 
 REASON_LENGTH = 2000
@@ -58,7 +58,6 @@ def solve(method: Method, given: Measurement, seed: int, weights: frozenset[str]
         torch.set_default_dtype(torch.float32)
         torch.set_grad_enabled(True)
         rng = torch.Generator().manual_seed(seed)
-        check_requirements(method)
         checkpoint.LOADED.clear()
         _reset_peak_memory()
         with threadpool_limits(1):

@@ -18,6 +18,7 @@ from pathlib import Path
 import torch
 
 from csbench.core.measurement import Measurement
+from csbench.core.method import check_requirements
 from csbench.runner.solving import Outcome, failure, solve
 
 SMALL = 2**24  # bytes of a measurement that may be in memory once more
@@ -84,6 +85,7 @@ def run(task: Task) -> Outcome:
     try:
         method, given = pickle.loads(task.method), _mapped(task.given)
         import_all(task.modules)
+        check_requirements(method)
     except BaseException as error:
         return failure(error)
     return solve(method, given, task.seed, task.weights)

@@ -63,5 +63,5 @@ def _restoration():
     try:
         from skimage import restoration  # its import takes long, and only this needs it
     except ModuleNotFoundError:
-        raise UsageError("denoisers need scikit-image: pip install 'csbench[denoisers]'") from None
+        raise UsageError("denoisers need scikit-image: pip install scikit-image") from None
     return restoration
