@@ -378,7 +378,7 @@ def _deviation(number: int, old: Answers, new: Answers) -> str | None:
     differing = [(name, size, text) for name, size, text in found if text]
     if not differing:
         return ""
-    name, _, text = max(differing, key=lambda one: one[1])
+    name, _, text = max(differing, key=lambda one: (one[0] == "x_hat", one[1]))
     return f"{name} differs {text}"
 
 
