@@ -13,13 +13,13 @@ from typing import ClassVar, Literal, Self
 
 from csbench.core.errors import CheckpointError, MissingWeights
 from csbench.core.measurement import Measurement
-from csbench.methods.csgm import _CSGM
+from csbench.methods._csgm import CsgmByAdam
 from csbench.priors import checkpoint
 from csbench.solvers.latent.adam import LatentSearch
 
 
 @dataclass(frozen=True)
-class _FromMisfit(_CSGM):
+class _FromMisfit(CsgmByAdam):
     """What they share.
 
     Attributes:

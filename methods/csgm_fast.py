@@ -8,12 +8,12 @@ import torch
 
 from csbench.core.measurement import Measurement
 from csbench.core.method import Recovery
-from csbench.methods.csgm import _InRange
+from csbench.methods._csgm import Csgm
 from csbench.solvers.latent.quasi_newton import FastSearch, search_latent_fast
 
 
 @dataclass(frozen=True)
-class CsgmVAEFast(_InRange):
+class CsgmVAEFast(Csgm):
     """The objective of `csgm-vae` (Bora et al. 2017) by BFGS from screened starts: the same minima, far sooner.
 
     See `csbench.solvers.latent.quasi_newton`. For another generator change `prior`, and `lmbd` with it. Kingma and

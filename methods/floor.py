@@ -16,7 +16,7 @@ from csbench.core.method import Method, NotApplicable, Recovery
 from csbench.operators import LinearOperator
 from csbench.priors import checkpoint
 
-BLOCK_ROWS = 1024  # of A in float64 at a time
+FACTORED_ROWS = 1024  # of A in float64 at a time
 RANK_TOLERANCE = 1e-12  # of a squared pivot, beside the squared norm of its row
 
 
@@ -104,7 +104,7 @@ def _dual(A: LinearOperator, y: Tensor) -> Tensor | None:
 
 
 def _blocks(A: LinearOperator) -> Iterator[tuple[slice, Tensor]]:
-    return ((rows, part.matrix().double()) for rows, part in A.row_blocks(BLOCK_ROWS))
+    return ((rows, part.matrix().double()) for rows, part in A.row_blocks(FACTORED_ROWS))
 
 
 def _constant(image: Tensor, given: Measurement) -> Recovery:

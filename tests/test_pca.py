@@ -37,7 +37,7 @@ def test_the_size_of_the_blocks_does_not_matter(toy, monkeypatch):
     A = Gaussian.draw(9, 12, stream("A")).matrix().double()
     y = torch.randn(4, 9, generator=stream("y"), dtype=torch.float64)
     whole = toy.posterior_mean(A, y, 0.1)
-    monkeypatch.setattr(pca, "BLOCK_ROWS", 4)
+    monkeypatch.setattr(pca, "SOLVED_ROWS", 4)
     torch.testing.assert_close(toy.posterior_mean(A, y, 0.1), whole)
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from csbench.core.operator import LinearOperator
 
-BLOCK_ROWS = 256  # of the dense matrix that are computed at a time
+COMPUTED_ROWS = 256  # of the dense matrix that are computed at a time
 
 
 class MatrixFree(LinearOperator):
@@ -36,8 +36,8 @@ class MatrixFree(LinearOperator):
         """The dense matrix, shape [m, n], from the adjoints of unit vectors: with m < n there are fewer of them."""
         m, n = self.shape
         matrix = torch.empty(m, n, dtype=self.dtype, device=self.device)
-        for start in range(0, m, BLOCK_ROWS):
-            block = matrix[start : start + BLOCK_ROWS]
+        for start in range(0, m, COMPUTED_ROWS):
+            block = matrix[start : start + COMPUTED_ROWS]
             units = torch.zeros(len(block), m, dtype=self.dtype, device=self.device)
             units.diagonal(start).fill_(1)
             block.copy_(self.adjoint(units))

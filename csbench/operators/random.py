@@ -11,7 +11,7 @@ from torch import Tensor
 
 from csbench.operators.dense import DenseMatrix
 
-BLOCK_ROWS = 64
+DRAWN_ROWS = 64
 
 
 class Gaussian(DenseMatrix):
@@ -37,6 +37,6 @@ class Rademacher(DenseMatrix):
 def _in_blocks(m: int, n: int, rows: Callable[[int], Tensor]) -> Tensor:
     """A float32 matrix filled block by block, so that the float64 draws never take more than one block of memory."""
     matrix = torch.empty(m, n)
-    for block in matrix.split(BLOCK_ROWS):
+    for block in matrix.split(DRAWN_ROWS):
         block.copy_(rows(len(block)))
     return matrix

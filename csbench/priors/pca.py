@@ -19,7 +19,7 @@ from torch import Tensor
 
 from csbench.priors import checkpoint
 
-BLOCK_ROWS = 1024  # of A in float64 at a time
+SOLVED_ROWS = 1024  # of A in float64 at a time
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class GaussianPrior:
         system = gain @ projected.T
         for i, rows in _row_blocks(matrix):
             rows = self.residual * rows.double()
-            for j, others in _row_blocks(matrix[: i + BLOCK_ROWS]):  # the lower triangle is all that is read
+            for j, others in _row_blocks(matrix[: i + SOLVED_ROWS]):  # the lower triangle is all that is read
                 system[i : i + len(rows), j : j + len(others)] += rows @ others.double().T
         ridge = max(noise_std**2, 1e-10 * system.diagonal().mean().item())  # without noise, against rounding
         system.diagonal().add_(ridge)
@@ -88,8 +88,8 @@ class GaussianPrior:
 
 
 def _row_blocks(matrix: Tensor) -> Iterator[tuple[int, Tensor]]:
-    for start in range(0, len(matrix), BLOCK_ROWS):
-        yield start, matrix[start : start + BLOCK_ROWS]
+    for start in range(0, len(matrix), SOLVED_ROWS):
+        yield start, matrix[start : start + SOLVED_ROWS]
 
 
 def _solve_in_place(system: Tensor, right: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from csbench.catalogue.papers import papers_of
 from csbench.catalogue.registry import entries
 from csbench.catalogue.suites import Suite
 from csbench.report import texts
-from csbench.report.families import FAMILIES
+from csbench.report.families import METHOD_KINDS
 from csbench.report.marks import MARKS
 from csbench.report.samples import Estimate
 from csbench.report.standings import Standing, Standings
@@ -229,7 +229,7 @@ FAMILY = Column(
     "family",
     "family",
     "What kind of method it is.",
-    lambda row: Cell(row.family, row.family, FAMILIES.index(row.family)),
+    lambda row: Cell(row.family, row.family, METHOD_KINDS.index(row.family)),
     numeric=False,
 )
 PRIOR = Column("prior", "prior", "The name of the weights.", lambda row: _words(row.prior), numeric=False)

@@ -11,7 +11,14 @@ from csbench.catalogue.registry import Entry
 from csbench.core.errors import UsageError
 from csbench.core.paths import weights_folders
 
-FAMILIES = ("sparse", "untrained", "learned", "generative", "ambient-trained", "baseline")  # in this order on pages
+METHOD_KINDS = (
+    "sparse",
+    "untrained",
+    "learned",
+    "generative",
+    "ambient-trained",
+    "baseline",
+)  # in this order on pages
 USES = ("ambient", "ignore", "unmeasure")  # the families of priors that are learned from measurements
 
 
@@ -24,9 +31,9 @@ def family(entry: Entry | None, learned_from: str | None) -> str:
     told = entry.facts.get("family") if entry else None
     if not told:
         return "learned" if learned_from else "untrained"
-    if entry and told not in FAMILIES:
+    if entry and told not in METHOD_KINDS:
         raise UsageError(
-            f"{entry.path}: {entry.class_name}.family is {told!r}; it is one of {', '.join(FAMILIES)}, or not told"
+            f"{entry.path}: {entry.class_name}.family is {told!r}; it is one of {', '.join(METHOD_KINDS)}, or not told"
         )
     return str(told)
 

@@ -18,7 +18,7 @@ from csbench.core.measurement import Measurement
 from csbench.core.seeding import stream
 from csbench.operators import ImageOperator, LinearOperator
 
-BLOCK_ROWS = 1024  # of A in float64 at a time
+SIMULATED_ROWS = 1024  # of A in float64 at a time
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Problem:
         m = A.shape[0]
         noise_std = self.noise_norm / m**0.5
         exact = torch.empty(len(x), m, dtype=torch.float64)
-        for rows, part in A.row_blocks(BLOCK_ROWS):
+        for rows, part in A.row_blocks(SIMULATED_ROWS):
             operator = part.to(torch.float64)
             for i in range(len(x)):
                 exact[i, rows] = operator(x[i].double())

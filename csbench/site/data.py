@@ -25,7 +25,7 @@ from csbench.report import columns, texts
 from csbench.report import statistics as stats
 from csbench.report.columns import Cell, Column
 from csbench.report.curves import read_reference, representation_floors
-from csbench.report.families import FAMILIES
+from csbench.report.families import METHOD_KINDS
 from csbench.report.gallery import MEASUREMENTS, TRUTH, read_gallery
 from csbench.report.marks import MARKS
 from csbench.report.samples import Estimate, Samples, samples
@@ -255,9 +255,9 @@ def _rows(table: Standings, frame: pd.DataFrame, floors: dict[str, float], shown
 def _style_numbers(table: Standings) -> dict[str, int]:
     """The first of every family before the second of any, so that those that pages draw at first differ in colour."""
     order = []
-    for family in FAMILIES:
+    for family in METHOD_KINDS:
         order += [(i, family, row.method) for i, row in enumerate(r for r in table.rows if r.family == family)]
-    return {method: i for i, (*_, method) in enumerate(sorted(order, key=lambda o: (o[0], FAMILIES.index(o[1]))))}
+    return {method: i for i, (*_, method) in enumerate(sorted(order, key=lambda o: (o[0], METHOD_KINDS.index(o[1]))))}
 
 
 def page_name(method: str) -> str:

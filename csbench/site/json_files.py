@@ -11,7 +11,7 @@ import numpy as np
 from csbench.catalogue.suites import Suite
 from csbench.report import columns
 from csbench.report.curves import AXES
-from csbench.report.families import FAMILIES
+from csbench.report.families import METHOD_KINDS
 from csbench.report.samples import Estimate
 from csbench.site.data import METRICS, Row, SuiteData
 
@@ -53,7 +53,7 @@ def suite_json(data: SuiteData) -> dict[str, Any]:
         "axis": "m" if suite.axis == "m" else "noise",
         "levels": list(suite.levels),
         "axisTitle": axis_title(data),
-        "families": [f for f in FAMILIES if any(row.family == f for row in data.rows)],
+        "families": [f for f in METHOD_KINDS if any(row.family == f for row in data.rows)],
         "metrics": {name: {"label": AXES[name][0], "log": AXES[name][1]} for name in METRICS},
         "methods": [
             {

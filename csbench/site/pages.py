@@ -15,7 +15,7 @@ from csbench.core.errors import UsageError
 from csbench.core.files import write_atomically
 from csbench.report import columns, texts
 from csbench.report.curves import AXES
-from csbench.report.families import FAMILIES
+from csbench.report.families import METHOD_KINDS
 from csbench.site.data import METRICS, Row, SuiteData, page_name, suite_data
 from csbench.site.json_files import compare_json, suite_json, to_json
 from csbench.site.methods import method_data, method_json
@@ -60,7 +60,7 @@ def render(suites: list[SuiteData]) -> dict[str, bytes]:
     page("compare.html", "compare.html", 0)
     for data in suites:
         name = data.suite.name
-        page(f"suite/{name}.html", "suite.html", 1, data=data, families=FAMILIES)
+        page(f"suite/{name}.html", "suite.html", 1, data=data, families=METHOD_KINDS)
         files[f"data/suite-{name}.js"] = f"window.csbenchSuite = {to_json(suite_json(data))};\n".encode()
         files[f"data/compare-{name}.js"] = (
             f"(window.csbenchCompare ??= {{}})[{to_json(name)}] = {to_json(compare_json(data))};\n".encode()
@@ -93,7 +93,7 @@ def _by_family(suites: list[SuiteData]) -> list[tuple[str, list[Row]]]:
     rows = {row.method: row for data in suites for row in data.rows}
     return [
         (family, members)
-        for family in FAMILIES
+        for family in METHOD_KINDS
         if (members := [rows[name] for name in sorted(rows) if rows[name].family == family])
     ]
 

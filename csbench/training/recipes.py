@@ -89,8 +89,8 @@ def train(job: TrainingJob, report: Report = lambda progress: None) -> Path | No
     Returns:
         the weights file, or None where the time ran out first and only the checkpoint was written.
     """
-    if job.family not in FAMILIES:
-        raise UsageError(f"no prior is called {job.family!r}; there is {', '.join(FAMILIES)}")
+    if job.family not in RECIPES:
+        raise UsageError(f"no prior is called {job.family!r}; there is {', '.join(RECIPES)}")
     learned_from_measurements = job.family in get_args(ambient.Use)
     if learned_from_measurements != (job.measurement is not None):
         raise UsageError(
@@ -111,7 +111,7 @@ def train(job: TrainingJob, report: Report = lambda progress: None) -> Path | No
         "versions": {"csbench": __version__, "torch": torch.__version__},
         "command": job.command(),
     }
-    return FAMILIES[job.family](job, card, report)
+    return RECIPES[job.family](job, card, report)
 
 
 def _clean_images(job: TrainingJob, card: Card) -> Images:
@@ -340,7 +340,7 @@ class _Watch:
         return self(progress)
 
 
-FAMILIES: dict[str, Callable[[TrainingJob, Card, Report], Path | None]] = {
+RECIPES: dict[str, Callable[[TrainingJob, Card, Report], Path | None]] = {
     "vae": _train_vae,
     "conv-vae": _train_vae,
     "dcgan": _train_gan,
