@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from csbench.freshness.states import STATES
+
 COMMANDS = [
     "run", "status", "list", "leaderboard", "plot", "saving", "compare", "phase", "tune", "train", "assess", "project",
     "decompose", "gallery", "cite", "show", "verify", "merge", "rescore", "new-method", "check",
@@ -95,7 +97,7 @@ def test_a_run_reports_in_every_form(typed, csbench, tmp_path, tiny_suite):
         assert name in done.stdout
     assert "min-norm" in done.stdout
     summary = json.loads(csbench("run", tiny_suite, "--methods", "zeros", "--json").stdout)
-    assert summary["states"]["zeros"] == {"fresh": 2, "stale": 0, "missing": 0, "failed": 0, "not_applicable": 0}
+    assert summary["states"]["zeros"] == dict.fromkeys(STATES, 0) | {"fresh": 2}
     assert csbench("run", tiny_suite, "--methods", "zeros", "--m", "10", "--fresh").stdout.count("1 cells run") == 1
 
 

@@ -291,7 +291,7 @@ def test_oversampling_is_tuned_and_found_again(monkeypatch, tmp_path):
 
     path = tmp_path / "tuned.json"
     path.write_text(json.dumps({tuned.key("omp-wavelet", "mnist", "gaussian", 0.1): entry}))
-    monkeypatch.setattr(tuned, "PATH", path)
+    monkeypatch.setattr(tuned, "TUNED", path)
     assert cls().bind("mnist", "gaussian", 0.1).oversampling == entry["oversampling"]
     assert cls(oversampling=0.5).bind("mnist", "gaussian", 0.1).oversampling == 0.5
     assert cls().bind("mnist", "gaussian", 0.2).oversampling is None

@@ -138,5 +138,5 @@ def test_unknown_and_missing_denoisers_are_named(monkeypatch):
     with pytest.raises(UsageError, match="no denoiser 'bm3d'; there are nl-means, tv"):
         get_method("d-amp")(denoiser="bm3d").recover(given, stream("x"))
     monkeypatch.setitem(sys.modules, "skimage", None)
-    with pytest.raises(UsageError, match=r"pip install 'csbench\[denoisers\]'"):
+    with pytest.raises(UsageError, match="pip install scikit-image"):
         denoisers.nl_means(given.image_shape, 0.6)

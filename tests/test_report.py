@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from csbench import load_results, load_suite
+from csbench.catalogue import registry
 from csbench.catalogue.registry import entries
 from csbench.catalogue.suites import Suite
 from csbench.core.errors import ResultsError, UsageError
@@ -174,11 +175,11 @@ class LassoNet(_Base):
 def test_a_plug_in_that_is_called_a_lasso_changes_no_score(tmp_path, install_plugin, monkeypatch):
     install_plugin("nets", NET)
     monkeypatch.syspath_prepend(str(tmp_path / "plugins"))
-    entries.cache_clear()
+    registry._catalogue.cache_clear()
     try:
         table = standings(frame(good=good, lasso_dct=bad, lasso_net=lambda m, d, i: good(m, d, i) / 100), SUITE)
     finally:
-        entries.cache_clear()
+        registry._catalogue.cache_clear()
     assert set(table.lassos.values()) == {"lasso-dct"}
     rows = {row.method: row for row in table.rows}
     assert rows["lasso-net"].family == "learned"
@@ -191,12 +192,12 @@ def test_a_plug_in_that_is_called_a_lasso_changes_no_score(tmp_path, install_plu
 def test_a_family_that_is_none_is_refused(tmp_path, install_plugin, monkeypatch):
     install_plugin("nets", NET.replace("learned", "deep"))
     monkeypatch.syspath_prepend(str(tmp_path / "plugins"))
-    entries.cache_clear()
+    registry._catalogue.cache_clear()
     try:
         with pytest.raises(UsageError, match=r"nets\.py: LassoNet.family is 'deep'; it is one of sparse, "):
             standings(frame(lasso_net=good), SUITE)
     finally:
-        entries.cache_clear()
+        registry._catalogue.cache_clear()
 
 
 def test_a_score_needs_a_whole_lasso():

@@ -116,7 +116,7 @@ class Journal:
         written = []
         try:
             with self._explained(), self.exclusive():
-                provenance = {run: json.loads(text) for run, text in self._db.execute("SELECT id, provenance FROM run")}
+                provenance = {run: _facts(text) for run, text in self._db.execute("SELECT id, provenance FROM run")}
                 groups = self._db.execute("SELECT DISTINCT suite, method FROM cell ORDER BY suite, method").fetchall()
                 for suite, method in groups:
                     tables, fresh = self._gathered(suite, method)
@@ -162,6 +162,14 @@ class Journal:
             with contextlib.suppress(sqlite3.DatabaseError):  # a full disk may have rolled back already
                 self._db.execute("ROLLBACK")
             raise
+
+
+def _facts(text: str) -> dict[str, Any]:
+    """What is known of a run; nothing where it is damaged, and then its rows count as stale."""
+    try:
+        return dict(json.loads(text))
+    except ValueError:
+        return {}
 
 
 def _whole(blob: bytes) -> bool:

@@ -7,7 +7,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 
 from csbench.catalogue.registry import get_dataset, get_method
 from csbench.catalogue.suites import Suite
@@ -37,7 +37,7 @@ class Cell:
     method_name: str
     method: Method
     id: CellId
-    made_of: MadeOf | None
+    made_of: MadeOf | None = field(compare=False)  # the hash in `id` says as much
 
     @property
     def where(self) -> str:

@@ -6,6 +6,7 @@ import contextlib
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from csbench.catalogue.suites import Suite
 from csbench.core.errors import MissingWeights
@@ -55,10 +56,16 @@ class States:
         return files
 
 
+def _told(made_by: str, parts: dict[str, Any] | None) -> MadeOf | None:
+    """What a hash is of, unless that has been changed since."""
+    made_of = MadeOf(**parts) if parts else None
+    return made_of if made_of and made_of.made_by == made_by else None
+
+
 def suite_states(suite: Suite, results: Path) -> States:
     """The state of each cell, as it is in Parquet and in the journal."""
     published = {
-        place: Stored(cell.key, cell.made_by, status, MadeOf(**made_of) if made_of else None)
+        place: Stored(cell.key, cell.made_by, status, _told(cell.made_by, made_of))
         for place, (cell, status, made_of) in published_cells(results, suite).items()
     }
     cells = make_cells(suite)
