@@ -14,7 +14,7 @@ from tests.conftest import ROOT
 def checkout(tmp_path):
     """csbench with its links, without results and data that are not needed."""
     folder = tmp_path / "checkout"
-    skip = shutil.ignore_patterns("__pycache__", ".git", "results", "*celeba*", ".venv", "*.egg-info")
+    skip = shutil.ignore_patterns("__pycache__", ".git", "suite=*", "gallery", "*celeba*", ".venv", "*.egg-info")
     shutil.copytree(ROOT, folder, symlinks=True, ignore=skip)
     return folder
 
