@@ -17,6 +17,7 @@ from csbench.cli.common import AsJson, Methods, Results, SuiteName, app, integer
 from csbench.core.errors import CsbenchError, UsageError
 from csbench.core.paths import TUNED
 
+PUBLISHED = ("the suite's, and others that have results",)  # methods, as memory knows them
 INTERRUPTED = 130  # the exit code of a shell's Ctrl-C
 
 if TYPE_CHECKING:
@@ -109,14 +110,15 @@ def status(
     from csbench.runner.remembered import open_cells, recall, remember, stamp
 
     whole = load_suite(suite, look_up=False)  # what is remembered was looked up
-    asked = replace(whole, methods=names(methods) or whole.methods)
+    asked = replace(whole, methods=names(methods) or PUBLISHED)
     answer = recall(asked, results)
     if answer is None:
-        from csbench.runner.states import suite_states  # imports torch
+        from csbench.runner.states import suite_states, with_published  # imports torch
 
         whole = load_suite(suite)
         before = stamp(asked, results)
-        usable, broken = _loadable(whole.narrowed(methods=names(methods)), methods)
+        part = whole.narrowed(methods=names(methods))
+        usable, broken = _loadable(part if methods else with_published(part, results), methods)
         found = suite_states(usable, results)
         answer = {"counts": found.counts(), "reasons": found.reasons()}
         if not broken and not found.unmet_requirements():
@@ -159,11 +161,13 @@ def prove(
     from csbench.catalogue.suites import load_suite, suite_names
     from csbench.cli.progress import progress_bar
     from csbench.freshness.lineage import Lineage
+    from csbench.runner.states import with_published
     from csbench.studies import prove as proofs
     from csbench.studies.checkouts import open_checkouts, resolved
 
     suites = [load_suite(name) for name in ([suite] if suite else suite_names())]
     suites = [one.narrowed(methods=names(methods)) for one in suites if suite or one.published]
+    suites = suites if methods else [with_published(one, results) for one in suites]
     lineages = {one.name: Lineage.read(results, one.name) for one in suites}
     tally: Counter = Counter()
     with open_checkouts() as checkouts, progress_bar("{task.fields[note]}") as progress:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:  # this module imports no torch
 
 State = Literal["fresh", "proved", "changed", "stale", "missing", "failed", "not_applicable"]
 STATES: tuple[State, ...] = get_args(State)
+SHOWN = 6  # names in a line
 ACCEPTED = ("fresh", "proved", "not_applicable")
 
 
@@ -90,7 +91,9 @@ def other_code(old: MadeOf, new: MadeOf) -> Iterator[str]:
 
 
 def _names(old: Mapping[str, str], new: Mapping[str, str]) -> str:
-    return ", ".join(name for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name))
+    differing = [name for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)]
+    more = f" and {len(differing) - SHOWN} more" if len(differing) > SHOWN else ""
+    return ", ".join(differing[:SHOWN]) + more
 
 
 def _differing(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:

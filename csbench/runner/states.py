@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from csbench.catalogue.registry import entries
 from csbench.catalogue.suites import Suite
 from csbench.core.errors import MissingWeights
 from csbench.core.method import unmet_requirements
@@ -15,7 +16,7 @@ from csbench.freshness.lineage import Lineage
 from csbench.freshness.made_by import MadeOf
 from csbench.freshness.states import ACCEPTED, STATES, Stored, Verdict
 from csbench.results.journal import Journal
-from csbench.results.store import published_cells
+from csbench.results.store import methods_with_results, published_cells
 from csbench.runner.plan import Cell, make_cells, verdicts
 
 
@@ -54,6 +55,13 @@ class States:
             with contextlib.suppress(MissingWeights):
                 files |= set(method.data_files())
         return files
+
+
+def with_published(suite: Suite, results: Path) -> Suite:
+    """The suite with the methods that have results in it though it does not name them."""
+    known = entries("methods")
+    others = [name for name in methods_with_results(results, suite) if name in known and name not in suite.methods]
+    return replace(suite, methods=(*suite.methods, *others))
 
 
 def _told(made_by: str, parts: dict[str, Any] | None) -> MadeOf | None:
