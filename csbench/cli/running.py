@@ -1,4 +1,4 @@
-"""`csbench run`, `status`, `count` and `tune`."""
+"""`csbench run`, `status`, `prove`, `count` and `tune`."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def run(
     fresh: Annotated[bool, typer.Option("--fresh", help="Run again what is there already.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Run what is missing or stale of a suite, and show its leaderboard.
+    """Run what is missing, changed, stale or failed of a suite, and show its leaderboard.
 
     Example: csbench run mnist-gaussian --methods lasso-dct,csgm-vae --m 25,50 --timeout 300,csgm-vae=900
     """

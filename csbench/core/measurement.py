@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, replace
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from csbench.core.errors import ShapeError
@@ -24,7 +25,7 @@ class Measurement:
     """
 
     A: LinearOperator
-    y: Tensor
+    y: Float[Tensor, "batch m"]
     noise_std: float
     image_shape: tuple[int, int, int]
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import torch
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from csbench.core.errors import CsbenchError
@@ -35,8 +36,8 @@ class Recovery:
             `converged`, 0 or 1, is special: rows where it is 0 are flagged on the leaderboard.
     """
 
-    x_hat: Tensor
-    diagnostics: Mapping[str, Tensor] = field(default_factory=dict)
+    x_hat: Float[Tensor, "batch n"]
+    diagnostics: Mapping[str, Shaped[Tensor, " batch"]] = field(default_factory=dict)
 
 
 class Method(ABC):
@@ -76,7 +77,7 @@ class Method(ABC):
             cls.name = kebab(cls.__name__)
 
     @abstractmethod
-    def recover(self, given: Measurement, rng: torch.Generator) -> Tensor | Recovery:
+    def recover(self, given: Measurement, rng: torch.Generator) -> Float[Tensor, "batch n"] | Recovery:
         """x_hat, shape [batch, n], in the dtype and on the device of `given.y`.
 
         Args:

@@ -6,26 +6,29 @@ x_hat and x have shape [batch, n] and range [0, 1]; the result has shape [batch]
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float, Float64
 from torch import Tensor
 from torch.nn import functional as F
 
 
-def mse(x_hat: Tensor, x: Tensor) -> Tensor:
+def mse(x_hat: Float[Tensor, "batch n"], x: Float[Tensor, "batch n"]) -> Float64[Tensor, " batch"]:
     """Mean squared error per pixel, the reconstruction error in the figures of Bora et al. 2017."""
     return (x_hat.double() - x.double()).square().mean(-1)
 
 
-def relative_l2(x_hat: Tensor, x: Tensor) -> Tensor:
+def relative_l2(x_hat: Float[Tensor, "batch n"], x: Float[Tensor, "batch n"]) -> Float64[Tensor, " batch"]:
     """||x_hat - x|| / ||x||."""
     return (x_hat.double() - x.double()).norm(dim=-1) / x.double().norm(dim=-1)
 
 
-def psnr(x_hat: Tensor, x: Tensor) -> Tensor:
+def psnr(x_hat: Float[Tensor, "batch n"], x: Float[Tensor, "batch n"]) -> Float64[Tensor, " batch"]:
     """Peak signal-to-noise ratio in dB for a peak of 1; infinite where x_hat = x."""
     return -10 * torch.log10(mse(x_hat, x))
 
 
-def ssim(x_hat: Tensor, x: Tensor, image_shape: tuple[int, int, int]) -> Tensor:
+def ssim(
+    x_hat: Float[Tensor, "batch n"], x: Float[Tensor, "batch n"], image_shape: tuple[int, int, int]
+) -> Float64[Tensor, " batch"]:
     """Mean structural similarity (Wang, Bovik, Sheikh, Simoncelli 2004), 7x7 uniform window, peak 1, mean of channels.
 
     The same as `skimage.metrics.structural_similarity(..., data_range=1)` with its defaults.

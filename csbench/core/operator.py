@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import ClassVar, Literal, Self
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from csbench.core.errors import ShapeError, UsageError
@@ -59,15 +60,15 @@ class LinearOperator(ABC):
         """A random operator of this family with m rows, float32, scaled so that E||A x||^2 = ||x||^2."""
         raise UsageError(f"{cls.__name__} cannot be drawn at random; a suite needs another operator")
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def __call__(self, x: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch m"]:
         """A x: shape [..., n] -> [..., m]."""
         return self._apply(self._checked(x, self.shape[1], "A(x)"))
 
-    def adjoint(self, y: Tensor) -> Tensor:
+    def adjoint(self, y: Float[Tensor, "*batch m"]) -> Float[Tensor, "*batch n"]:
         """A^T y: shape [..., m] -> [..., n]."""
         return self._adjoint(self._checked(y, self.shape[0], "A.adjoint(y)"))
 
-    def matrix(self) -> Tensor:
+    def matrix(self) -> Float[Tensor, "m n"]:
         """The dense matrix, shape [m, n]."""
         return self(torch.eye(self.shape[1], dtype=self.dtype, device=self.device)).T
 
@@ -104,3 +105,46 @@ class LinearOperator(ABC):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(m={self.shape[0]}, n={self.shape[1]}, {self.dtype})"
+<<<<<<< HEAD
+=======
+
+
+class DenseMatrix(LinearOperator):
+    """A matrix that is stored; made by `csbench.operators.from_matrix`. A user's own is taken for one that mixes."""
+
+    mixes: ClassVar[bool] = True
+    rows: ClassVar[str] = "any"
+    adjoint_by: ClassVar[str] = "transposed matrix"
+    cost: ClassVar[str] = "m n"
+
+    def __init__(self, matrix: Float[Tensor, "m n"]):
+        if matrix.ndim != 2:
+            raise ShapeError(f"a matrix has two axes, got a tensor of shape {tuple(matrix.shape)}")
+        m, n = matrix.shape
+        super().__init__(m, n, matrix.dtype, matrix.device)
+        self._matrix = matrix
+
+    def matrix(self) -> Float[Tensor, "m n"]:
+        """The matrix itself, not a copy, shape [m, n]."""
+        return self._matrix
+
+    def row_blocks(self, rows: int) -> Iterator[tuple[slice, LinearOperator]]:
+        for start in range(0, self.shape[0], rows):
+            part = slice(start, min(start + rows, self.shape[0]))
+            yield part, DenseMatrix(self._matrix[part])
+
+    def to(self, dtype: torch.dtype | None = None, device: torch.device | str | None = None) -> Self:
+        moved = self._matrix.to(dtype=dtype or self.dtype, device=device or self.device)
+        return self if moved is self._matrix else type(self)(moved)
+
+    def _apply(self, x: Tensor) -> Tensor:
+        return x @ self._matrix.T
+
+    def _adjoint(self, y: Tensor) -> Tensor:
+        return y @ self._matrix
+
+
+def from_matrix(matrix: Float[Tensor, "m n"]) -> DenseMatrix:
+    """An operator from a user's own matrix, shape [m, n], any floating dtype."""
+    return DenseMatrix(matrix)
+>>>>>>> shapes

@@ -8,6 +8,7 @@ from typing import Self
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from csbench.core.operator import LinearOperator
@@ -26,13 +27,13 @@ class MatrixFree(LinearOperator):
     def __init__(self, m: int, n: int):
         super().__init__(m, n, torch.float32, torch.device("cpu"))
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def __call__(self, x: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch m"]:
         return self._apply(_wide(self._checked(x, self.shape[1], "A(x)"))).to(self.dtype)
 
-    def adjoint(self, y: Tensor) -> Tensor:
+    def adjoint(self, y: Float[Tensor, "*batch m"]) -> Float[Tensor, "*batch n"]:
         return self._adjoint(_wide(self._checked(y, self.shape[0], "A.adjoint(y)"))).to(self.dtype)
 
-    def matrix(self) -> Tensor:
+    def matrix(self) -> Float[Tensor, "m n"]:
         """The dense matrix, shape [m, n], from the adjoints of unit vectors: with m < n there are fewer of them."""
         m, n = self.shape
         matrix = torch.empty(m, n, dtype=self.dtype, device=self.device)

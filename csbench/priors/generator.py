@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Any, TypeVar
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from csbench.core.errors import CheckpointError
@@ -45,13 +46,13 @@ class MLPGenerator(Generator):
         widths = (latent_dim, *hidden, n)
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
 
-    def logits(self, z: Tensor) -> Tensor:
+    def logits(self, z: Float[Tensor, "batch latent_dim"]) -> Float[Tensor, "batch n"]:
         """The images before the sigmoid, shape [batch, n]."""
         for layer in self.layers[:-1]:
             z = torch.relu(layer(z))
         return self.layers[-1](z)
 
-    def forward(self, z: Tensor) -> Tensor:
+    def forward(self, z: Float[Tensor, "batch latent_dim"]) -> Float[Tensor, "batch n"]:
         """Images, shape [batch, n], range [0, 1], for z of shape [batch, latent_dim]."""
         return torch.sigmoid(self.logits(z))
 
@@ -84,7 +85,7 @@ class ReLUGenerator(Generator):
                 weight.normal_(0, (2 / len(weight)) ** 0.5, generator=rng)
         return generator
 
-    def forward(self, z: Tensor) -> Tensor:
+    def forward(self, z: Float[Tensor, "batch latent_dim"]) -> Float[Tensor, "batch n"]:
         """Images, shape [batch, n], zero or more, for z of shape [batch, latent_dim]."""
         for layer in self.layers:
             z = torch.relu(layer(z))
@@ -112,7 +113,7 @@ class ConvGenerator(Generator):
         self.project = nn.Linear(latent_dim, channels[0] * side**2)
         self.layers = nn.ModuleList(nn.ConvTranspose2d(a, b, 4, 2, 1) for a, b in pairwise(channels))
 
-    def forward(self, z: Tensor) -> Tensor:
+    def forward(self, z: Float[Tensor, "batch latent_dim"]) -> Float[Tensor, "batch n"]:
         """Images, shape [batch, n], range [0, 1], for z of shape [batch, latent_dim]."""
         h = self.project(z).view(-1, self.channels[0], self.side, self.side)
         h = h.contiguous(memory_format=torch.channels_last)  # twice as fast as NCHW in these convolutions

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 from csbench.priors import checkpoint
@@ -33,10 +34,10 @@ class Mixture:
         noise: variance of each pixel beside the factors, above zero, shape [components, n].
     """
 
-    weights: Tensor
-    means: Tensor
-    loadings: Tensor
-    noise: Tensor
+    weights: Float[Tensor, " components"]
+    means: Float[Tensor, "components n"]
+    loadings: Float[Tensor, "components n factors"]
+    noise: Float[Tensor, "components n"]
 
     def to(self, device: torch.device) -> Mixture:
         """The same mixture on another device."""
@@ -50,7 +51,9 @@ class Mixture:
         """Weight, mean, loadings and noise of each component."""
         return zip(self.weights, self.means, self.loadings, self.noise, strict=True)
 
-    def posterior_mean(self, matrix: Tensor, y: Tensor, noise_std: float) -> tuple[Tensor, Tensor]:
+    def posterior_mean(
+        self, matrix: Float64[Tensor, "m n"], y: Float64[Tensor, "batch m"], noise_std: float
+    ) -> tuple[Float64[Tensor, "batch n"], Float64[Tensor, "batch components"]]:
         """E[x | y] and the probabilities of the components given y.
 
         Each component is conditioned on y by one Cholesky factor of A S_c A^T + noise_std^2 I, shared by the batch; its
@@ -79,14 +82,14 @@ class Mixture:
         probabilities = torch.stack(evidences, 1).softmax(1)
         return torch.einsum("bc,cbn->bn", probabilities, torch.stack(estimates)), probabilities
 
-    def log_joint(self, x: Tensor) -> Tensor:
+    def log_joint(self, x: Float[Tensor, "images n"]) -> Float[Tensor, "images components"]:
         """log of weight_c N(x; mean_c, S_c), shape [images, components], in x's dtype; logsumexp of a row is log p(x).
 
         By the Woodbury identity, so that an image costs n factors operations and not n^2.
         """
         return torch.cat([self._log_joint(part) for part in x.split(ROWS_AT_ONCE)])
 
-    def log_likelihood(self, x: Tensor) -> float:
+    def log_likelihood(self, x: Float[Tensor, "images n"]) -> float:
         """Mean of log p over the images x, shape [images, n]."""
         return self.log_joint(x).logsumexp(1).double().mean().item()
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.linalg
 import torch
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 from csbench.priors import checkpoint
@@ -33,9 +34,9 @@ class GaussianPrior:
         residual: variance along every other direction.
     """
 
-    mean: Tensor
-    components: Tensor
-    variances: Tensor
+    mean: Float64[Tensor, " n"]
+    components: Float64[Tensor, "k n"]
+    variances: Float64[Tensor, " k"]
     residual: float
 
     def to(self, device: torch.device) -> GaussianPrior:
@@ -56,7 +57,9 @@ class GaussianPrior:
         total = self.variances[k:].sum().item() + self.residual * (n - stored)
         return GaussianPrior(self.mean, self.components[:k], self.variances[:k], total / (n - k))
 
-    def posterior_mean(self, matrix: Tensor, y: Tensor, noise_std: float) -> Tensor:
+    def posterior_mean(
+        self, matrix: Float[Tensor, "m n"], y: Float[Tensor, "batch m"], noise_std: float
+    ) -> Float64[Tensor, "batch n"]:
         """E[x | y], float64, shape [batch, n].
 
         mean + S A^T (A S A^T + noise_std^2 I)^-1 (y - A mean): of the two sides of the Woodbury identity the one with m

@@ -102,6 +102,11 @@ class Journal:
         for key, made_by, status in self._db.execute("SELECT key, made_by, status FROM cell"):
             yield CellId(key, made_by), status
 
+    def made_of(self) -> dict[str, dict]:
+        """Hash `made_by` to what it is of, for the runs that have not ended."""
+        runs = [_facts(text) for (text,) in self._db.execute("SELECT provenance FROM run")]
+        return {made_by: parts for facts in runs for made_by, parts in facts.get("made_of", {}).items()}
+
     def compact(self) -> list[Path]:
         """Move every cell into its Parquet file; a cell there with the same coordinates is replaced.
 

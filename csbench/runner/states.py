@@ -79,8 +79,9 @@ def suite_states(suite: Suite, results: Path) -> States:
     cells = make_cells(suite)
     finished: dict[str, Stored] = {}
     if (results / ".journal.sqlite").exists():
-        known = {cell.id: cell.made_of for cell in cells}
         with Journal(results) as journal:
+            made_of = journal.made_of()
             for cell, status in journal.finished():
-                finished[cell.key] = Stored(cell.key, cell.made_by, status, known.get(cell))
+                parts = made_of.get(cell.made_by)
+                finished[cell.key] = Stored(cell.key, cell.made_by, status, _told(cell.made_by, parts))
     return States(suite, list(verdicts(cells, published, finished, Lineage.read(results, suite.name))))

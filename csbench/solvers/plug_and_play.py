@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 from csbench.operators import LinearOperator
@@ -25,13 +26,15 @@ class Iterate:
         next_sigma: `sigma` of the next iteration, shape [batch].
     """
 
-    noisy: Tensor
-    sigma: Tensor
-    x: Tensor
-    next_sigma: Tensor
+    noisy: Float[Tensor, "batch n"]
+    sigma: Float[Tensor, " batch"]
+    x: Float[Tensor, "batch n"]
+    next_sigma: Float[Tensor, " batch"]
 
 
-def message_passing(A: LinearOperator, y: Tensor, denoise: Denoiser, rng: torch.Generator) -> Iterator[Iterate]:
+def message_passing(
+    A: LinearOperator, y: Float[Tensor, "batch m"], denoise: Denoiser, rng: torch.Generator
+) -> Iterator[Iterate]:
     """Denoising-based approximate message passing, D-AMP (Metzler, Maleki, Baraniuk 2016, algorithm 1), without end.
 
         sigma = ||z|| / sqrt(m),   x <- D_sigma(x + A^T z),   z <- y - A x + z div D_sigma / m
@@ -59,7 +62,7 @@ def message_passing(A: LinearOperator, y: Tensor, denoise: Denoiser, rng: torch.
         yield Iterate(noisy, previous, x, sigma)
 
 
-def least_noisy(iterates: Iterable[Iterate]) -> tuple[Tensor, Tensor]:
+def least_noisy(iterates: Iterable[Iterate]) -> tuple[Float[Tensor, "batch n"], Float[Tensor, " batch"]]:
     """For each image the x after which the estimated noise was least, and that noise, for iterates may wander off."""
     first, *others = iterates
     x, sigma = first.x, first.next_sigma
@@ -70,7 +73,9 @@ def least_noisy(iterates: Iterable[Iterate]) -> tuple[Tensor, Tensor]:
     return x, sigma
 
 
-def admm(A: LinearOperator, y: Tensor, denoise: Denoiser, sigmas: list[float], noise_std: float) -> Tensor:
+def admm(
+    A: LinearOperator, y: Float[Tensor, "batch m"], denoise: Denoiser, sigmas: list[float], noise_std: float
+) -> Float64[Tensor, "batch n"]:
     """x, shape [batch, n], of plug-and-play ADMM (Venkatakrishnan, Bouman, Wohlberg 2013).
 
         v <- argmin ||A v - y||^2 / noise_std^2 + ||v - (x - u)||^2 / sigma^2,   x <- D_sigma(v + u),   u <- u + v - x

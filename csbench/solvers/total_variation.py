@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float, Float64, Shaped
 from torch import Tensor
 
 from csbench.core.transforms import DCT2
@@ -47,13 +48,13 @@ class TVSolution:
         iterations: shape [batch].
     """
 
-    x: Tensor
-    objective: Tensor
-    gap: Tensor
-    residual: Tensor
-    iterations: Tensor
+    x: Float64[Tensor, "batch n"]
+    objective: Float64[Tensor, " batch"]
+    gap: Float64[Tensor, " batch"]
+    residual: Float64[Tensor, " batch"]
+    iterations: Float64[Tensor, " batch"]
 
-    def diagnostics(self, tol: float) -> dict[str, Tensor]:
+    def diagnostics(self, tol: float) -> dict[str, Shaped[Tensor, " batch"]]:
         """As a method reports them; converged means gap <= tol."""
         return {
             "iterations": self.iterations,
@@ -64,7 +65,7 @@ class TVSolution:
         }
 
 
-def gradient(x: Tensor) -> Tensor:
+def gradient(x: Float[Tensor, "batch c h w"]) -> Float[Tensor, "batch 2 c h w"]:
     """D x: differences to the pixel below and to that on the right, shape [batch, c, h, w] -> [batch, 2, c, h, w]."""
     g = x.new_zeros(len(x), 2, *x.shape[1:])
     torch.sub(x[..., 1:, :], x[..., :-1, :], out=g[:, 0, :, :-1, :])
@@ -72,7 +73,7 @@ def gradient(x: Tensor) -> Tensor:
     return g
 
 
-def gradient_adjoint(p: Tensor) -> Tensor:
+def gradient_adjoint(p: Float[Tensor, "batch 2 c h w"]) -> Float[Tensor, "batch c h w"]:
     """D^T p, shape [batch, 2, c, h, w] -> [batch, c, h, w]."""
     x = torch.zeros_like(p[:, 0])
     down, right = p[:, 0, :, :-1, :], p[:, 1, ..., :-1]
@@ -83,14 +84,14 @@ def gradient_adjoint(p: Tensor) -> Tensor:
     return x
 
 
-def length(g: Tensor) -> Tensor:
+def length(g: Float[Tensor, "batch 2 c h w"]) -> Float[Tensor, "batch 1 1 h w"]:
     """|g| at each pixel, shape [batch, 2, c, h, w] -> [batch, 1, 1, h, w]."""
     return g.square().sum((1, 2), keepdim=True).sqrt()
 
 
 def tv_path(
     A: LinearOperator,
-    y: Tensor,
+    y: Float[Tensor, "batch m"],
     image_shape: tuple[int, int, int],
     alphas: Sequence[float],
     *,

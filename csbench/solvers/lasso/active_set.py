@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float32, Float64, Int64
 from numba import njit
 from scipy.linalg import blas, lapack
 
@@ -34,14 +35,14 @@ class ActiveSet:
         factor: lower triangle, float64, shape [room, room].
     """
 
-    columns: np.ndarray
-    support: np.ndarray
-    value: np.ndarray
-    factor: np.ndarray
+    columns: Float32[np.ndarray, "n m"]
+    support: Int64[np.ndarray, " room"]
+    value: Float64[np.ndarray, " room"]
+    factor: Float64[np.ndarray, "room room"]
     size: int
 
     @classmethod
-    def of(cls, columns: np.ndarray, theta: np.ndarray) -> ActiveSet:
+    def of(cls, columns: Float32[np.ndarray, "n m"], theta: Float64[np.ndarray, " n"]) -> ActiveSet:
         """Starts from theta, shape [n], less the smallest entries, as many as keep the columns independent."""
         n, m = columns.shape
         support = np.flatnonzero(theta)
@@ -55,13 +56,13 @@ class ActiveSet:
         return state
 
     @property
-    def theta(self) -> np.ndarray:
+    def theta(self) -> Float64[np.ndarray, " n"]:
         """float64, shape [n]."""
         theta = np.zeros(len(self.columns))
         theta[self.support[: self.size]] = self.value[: self.size]
         return theta
 
-    def move(self, correlation: np.ndarray, alpha: float, knots: int) -> int:
+    def move(self, correlation: Float64[np.ndarray, " n"], alpha: float, knots: int) -> int:
         """Follow the path from the present theta to the minimiser.
 
         Args:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Float, Float32, Float64
 from scipy.linalg import blas, lapack
 from torch import Tensor
 
@@ -63,10 +64,10 @@ class Design:
         psi: orthonormal.
     """
 
-    A: Tensor
+    A: Float[Tensor, "m n"]
     psi: Transform
 
-    def __call__(self, theta: Tensor) -> Tensor:
+    def __call__(self, theta: Float64[Tensor, "batch n"]) -> Float64[Tensor, "batch m"]:
         """B theta, float64, shape [batch, n] -> [batch, m]."""
         x = self.psi.inverse(theta)
         image = x.new_empty(len(x), len(self.A))  # at once, for small pieces kept among large temporaries waste memory
@@ -74,14 +75,14 @@ class Design:
             part.copy_(x @ rows.double().T)
         return image
 
-    def adjoint(self, r: Tensor) -> Tensor:
+    def adjoint(self, r: Float64[Tensor, "batch m"]) -> Float64[Tensor, "batch n"]:
         """B^T r, float64, shape [batch, m] -> [batch, n]."""
         x = r.new_zeros(len(r), self.A.shape[1])
         for rows, part in zip(self.A.split(BLOCK_ROWS), r.split(BLOCK_ROWS, 1), strict=True):
             x += part @ rows.double()
         return self.psi(x)
 
-    def columns(self) -> Tensor:
+    def columns(self) -> Float32[Tensor, "n m"]:
         """B^T rounded to float32, shape [n, m]."""
         m, n = self.A.shape
         columns = torch.empty(n, m, device=self.A.device)
@@ -99,13 +100,15 @@ class Certificate:
         objective, gap, residual: as in `LassoSolution`.
     """
 
-    correlation: Tensor
-    objective: Tensor
-    gap: Tensor
-    residual: Tensor
+    correlation: Float64[Tensor, "batch n"]
+    objective: Float64[Tensor, " batch"]
+    gap: Float64[Tensor, " batch"]
+    residual: Float64[Tensor, " batch"]
 
 
-def certify(design: Design, y: Tensor, alpha: float, theta: Tensor) -> Certificate:
+def certify(
+    design: Design, y: Float64[Tensor, "batch m"], alpha: float, theta: Float64[Tensor, "batch n"]
+) -> Certificate:
     """In float64, with the dual point of `csbench.solvers.lasso.path.certificate`."""
     r = y - design(theta)
     correlation = design.adjoint(r)
@@ -121,11 +124,18 @@ class Admm:
         relaxation: in [1, 2).
     """
 
-    def __init__(self, columns: Tensor, rho: float, relaxation: float):
+    def __init__(self, columns: Float32[Tensor, "n m"], rho: float, relaxation: float):
         self.columns, self.rho, self.relaxation = columns, rho, relaxation
         self.inverse = _inverse(columns.cpu().numpy(), rho).to(columns.device)
 
-    def advance(self, theta: Tensor, u: Tensor, exact: Tensor, alpha: float, iterations: int) -> tuple[Tensor, Tensor]:
+    def advance(
+        self,
+        theta: Float64[Tensor, "batch n"],
+        u: Float64[Tensor, "batch n"],
+        exact: Float64[Tensor, "batch n"],
+        alpha: float,
+        iterations: int,
+    ) -> tuple[Float64[Tensor, "batch n"], Float64[Tensor, "batch n"]]:
         """Some iterations from theta and the scaled dual u; all tensors are float64 of shape [batch, n].
 
         With `exact` = B^T (y - B theta) / rho for u, the x-update at theta is theta itself, however the inverse was
@@ -169,7 +179,12 @@ def _inverse(columns: np.ndarray, rho: float) -> Tensor:
 
 
 def lasso_path(
-    A: Tensor, psi: Transform, y: Tensor, alphas: list[float], tol: float, effort: Effort = DEFAULT
+    A: Float[Tensor, "m n"],
+    psi: Transform,
+    y: Float[Tensor, "batch m"],
+    alphas: list[float],
+    tol: float,
+    effort: Effort = DEFAULT,
 ) -> list[LassoSolution]:
     """The minimisers for several penalties, each started from the one before; the largest comes first.
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import cvxpy
 import numpy as np
+from jaxtyping import Float64
 
 
-def minimise(B: np.ndarray, y: np.ndarray, alpha: float) -> np.ndarray:
+def minimise(B: Float64[np.ndarray, "m n"], y: Float64[np.ndarray, " m"], alpha: float) -> Float64[np.ndarray, " n"]:
     """The minimiser of 1/2 ||y - B theta||^2 + alpha ||theta||_1, shape [n], by the interior-point solver CLARABEL."""
     theta, r = cvxpy.Variable(B.shape[1]), cvxpy.Variable(len(y))
     objective = 0.5 * cvxpy.sum_squares(r) + alpha * cvxpy.norm1(theta)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float64
 from sklearn.linear_model import Lasso
 
 
-def minimise(B: np.ndarray, y: np.ndarray, alpha: float, tol: float, max_iter: int) -> np.ndarray:
+def minimise(
+    B: Float64[np.ndarray, "m n"], y: Float64[np.ndarray, " m"], alpha: float, tol: float, max_iter: int
+) -> Float64[np.ndarray, " n"]:
     """The minimiser of 1/2 ||y - B theta||^2 + alpha ||theta||_1, shape [n], by coordinate descent.
 
     Args:

@@ -9,12 +9,17 @@ factorisation. It may cycle; the caller certifies what comes back.
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float32, Float64
 from scipy.linalg import blas, lapack
 
 
 def newton_step(
-    columns: np.ndarray, theta: np.ndarray, sign: np.ndarray, correlation: np.ndarray, alpha: float
-) -> np.ndarray | None:
+    columns: Float32[np.ndarray, "n m"],
+    theta: Float64[np.ndarray, " n"],
+    sign: Float64[np.ndarray, " n"],
+    correlation: Float64[np.ndarray, " n"],
+    alpha: float,
+) -> Float64[np.ndarray, " n"] | None:
     """Solves the optimality conditions on a support with given signs.
 
     The correction is computed with columns in float32 from a correlation that is exact, so that further steps on the
@@ -48,7 +53,12 @@ def newton_step(
     return moved
 
 
-def signs_after(theta: np.ndarray, sign: np.ndarray, correlation: np.ndarray, alpha: float) -> np.ndarray:
+def signs_after(
+    theta: Float64[np.ndarray, " n"],
+    sign: Float64[np.ndarray, " n"],
+    correlation: Float64[np.ndarray, " n"],
+    alpha: float,
+) -> Float64[np.ndarray, " n"]:
     """The signs for the next step: entries that came out with the wrong one leave, and violators enter."""
     kept = np.where(theta * sign > 0, sign, 0.0)
     violated = (sign == 0) & (np.abs(correlation) > alpha * (1 + 1e-9))

@@ -17,6 +17,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
+from jaxtyping import Float, Float64, Int64, Shaped
 from torch import Tensor
 
 EXACT = 1e-10  # relative duality gap of a solution that is left as it is,
@@ -41,18 +42,18 @@ class LassoSolution:
         knots: how many times the support changed on the way, or iterations where it was not followed, shape [batch].
     """
 
-    theta: Tensor
-    alpha: Tensor
-    objective: Tensor
-    gap: Tensor
-    residual: Tensor
-    knots: Tensor
+    theta: Float64[Tensor, "batch n"]
+    alpha: Float64[Tensor, " batch"]
+    objective: Float64[Tensor, " batch"]
+    gap: Float64[Tensor, " batch"]
+    residual: Float64[Tensor, " batch"]
+    knots: Int64[Tensor, " batch"]
 
     def to(self, device: torch.device) -> LassoSolution:
         """The same solutions on another device."""
         return LassoSolution(*(getattr(self, f.name).to(device) for f in fields(self)))
 
-    def diagnostics(self, tol: float) -> dict[str, Tensor]:
+    def diagnostics(self, tol: float) -> dict[str, Shaped[Tensor, " batch"]]:
         """As a method reports them; converged means gap <= tol."""
         return {
             "iterations": self.knots,
@@ -65,7 +66,7 @@ class LassoSolution:
         }
 
 
-def lasso_path(B: Tensor, y: Tensor, alphas: list[float]) -> list[LassoSolution]:
+def lasso_path(B: Float[Tensor, "m n"], y: Float[Tensor, "batch m"], alphas: list[float]) -> list[LassoSolution]:
     """The minimisers for several penalties, at the cost of the smallest.
 
     Images are shared among as many threads as torch has.
@@ -94,12 +95,12 @@ def lasso_path(B: Tensor, y: Tensor, alphas: list[float]) -> list[LassoSolution]
     return [solutions[ranks[alpha]].to(y.device) for alpha in map(float, alphas)]
 
 
-def solve_lasso(B: Tensor, y: Tensor, alpha: float) -> LassoSolution:
+def solve_lasso(B: Float[Tensor, "m n"], y: Float[Tensor, "batch m"], alpha: float) -> LassoSolution:
     """The minimiser for one penalty; arguments as `lasso_path`."""
     return lasso_path(B, y, [alpha])[0]
 
 
-def solve_discrepancy(B: Tensor, y: Tensor, residual: float) -> LassoSolution:
+def solve_discrepancy(B: Float[Tensor, "m n"], y: Float[Tensor, "batch m"], residual: float) -> LassoSolution:
     """The point of each path where ||y - B theta|| has fallen to `residual` (Morozov 1966), with the penalty there.
 
     Where the path ends above, as it may where m > n, its end is returned; where ||y|| is smaller, zero.
@@ -109,7 +110,7 @@ def solve_discrepancy(B: Tensor, y: Tensor, residual: float) -> LassoSolution:
     return problem.solutions(_homotopy(problem, floor, np.float64, residual))[0].to(y.device)
 
 
-def basis_pursuit(B: Tensor, y: Tensor) -> LassoSolution:
+def basis_pursuit(B: Float[Tensor, "m n"], y: Float[Tensor, "batch m"]) -> LassoSolution:
     """The limit alpha -> 0: argmin ||theta||_1 subject to B theta = y, in the least-squares sense (Chen, Donoho,
     Saunders 1998). Objective and gap are those of this problem; the penalty is 0.
     """
@@ -139,15 +140,24 @@ def _dual_of(problem: _Problem, theta: Tensor) -> Tensor:
     return columns @ torch.cholesky_solve(sign[:, None], factor)[:, 0]
 
 
-def duality_gap(B: Tensor, y: Tensor, alpha: float | Tensor, theta: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def duality_gap(
+    B: Float[Tensor, "m n"],
+    y: Float[Tensor, "batch m"],
+    alpha: float | Float[Tensor, " batch"],
+    theta: Float[Tensor, "batch n"],
+) -> tuple[Float[Tensor, " batch"], Float[Tensor, " batch"], Float[Tensor, " batch"]]:
     """Objective, relative duality gap and residual norm, each of shape [batch]; alpha for all or for each."""
     r = y - theta @ B.T
     return certificate(y, alpha, theta, r, r @ B)
 
 
 def certificate(
-    y: Tensor, alpha: float | Tensor, theta: Tensor, r: Tensor, correlation: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
+    y: Float[Tensor, "batch m"],
+    alpha: float | Float[Tensor, " batch"],
+    theta: Float[Tensor, "batch n"],
+    r: Float[Tensor, "batch m"],
+    correlation: Float[Tensor, "batch n"],
+) -> tuple[Float[Tensor, " batch"], Float[Tensor, " batch"], Float[Tensor, " batch"]]:
     """`duality_gap` from the residuals r = y - B theta and their correlations B^T r.
 
     The dual point is the residual, scaled into the feasible set ||B^T u||_inf <= alpha (Kim, Koh, Lustig, Boyd,

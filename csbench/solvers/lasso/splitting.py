@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from jaxtyping import Float64, Int64
 from numba import njit
 from scipy.linalg import lapack
 from torch import Tensor
@@ -22,7 +23,9 @@ RELAXATION = 1.7
 ROUNDS = 8  # of the active-set method, at most
 
 
-def solve_batch(gram: np.ndarray, correlation: np.ndarray, alpha: float, rank: int) -> tuple[np.ndarray, np.ndarray]:
+def solve_batch(
+    gram: Float64[np.ndarray, "n n"], correlation: Float64[np.ndarray, "batch n"], alpha: float, rank: int
+) -> tuple[Float64[np.ndarray, "batch n"], Int64[np.ndarray, " batch"]]:
     """The minimisers, as far as this method finds them.
 
     Args:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from csbench.operators import LinearOperator
@@ -51,7 +52,7 @@ class LatentSearch:
         if self.start not in ("random", "zero"):
             raise ValueError(f"start is 'random' or 'zero', not {self.start!r}")
 
-    def in_bf16(self, y: Tensor) -> bool:
+    def in_bf16(self, y: Float[Tensor, "batch m"]) -> bool:
         """Whether bfloat16 is used for y."""
         return y.dtype == torch.float32 and (fast_bf16(y.device) if self.bf16 is None else self.bf16)
 
@@ -66,13 +67,13 @@ class LatentFit:
         diagnostics: name to tensor of shape [batch].
     """
 
-    z: Tensor
-    x: Tensor
-    diagnostics: dict[str, Tensor]
+    z: Float[Tensor, "batch latent_dim"]
+    x: Float[Tensor, "batch n"]
+    diagnostics: dict[str, Shaped[Tensor, " batch"]]
 
 
 def search_latent(
-    generator: Generator, A: LinearOperator, y: Tensor, search: LatentSearch, rng: torch.Generator
+    generator: Generator, A: LinearOperator, y: Float[Tensor, "batch m"], search: LatentSearch, rng: torch.Generator
 ) -> LatentFit:
     """Run the search for every row of y.
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import pandas as pd
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from csbench.core.dataset import Dataset, Split
@@ -26,7 +27,7 @@ MISFIT_SEARCH = LatentSearch(lmbd=0.0, restarts=4, steps=500, learning_rate=0.05
 IMAGES_AT_ONCE = 32  # memory
 
 
-def nearest(generator: Generator, x: Tensor, rng: torch.Generator) -> LatentFit:
+def nearest(generator: Generator, x: Float[Tensor, "images n"], rng: torch.Generator) -> LatentFit:
     """The least ||x - G(z)||^2 that is found for every row of x.
 
     Args:
@@ -37,7 +38,7 @@ def nearest(generator: Generator, x: Tensor, rng: torch.Generator) -> LatentFit:
     return search_latent_fast(generator, Identity(generator.n), x, SEARCH, rng)
 
 
-def misfit(generator: Generator, x: Tensor, rng: torch.Generator) -> float:
+def misfit(generator: Generator, x: Float[Tensor, "images n"], rng: torch.Generator) -> float:
     """Mean of ||x - G(z)||^2 / n over the rows of x, at the z that Adam finds: what its search leaves of an image.
 
     Methods that search by Adam take their penalty from it (`csgm-dcgan`). It is no less than the representation error,

@@ -26,6 +26,7 @@ from copy import deepcopy
 from dataclasses import dataclass, fields, replace
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from csbench.operators import LinearOperator
@@ -71,7 +72,7 @@ class FastSearch:
         if not 0 <= self.rough < self.rungs:
             raise ValueError(f"{self}: fewer rough rungs than rungs are needed")
 
-    def in_bf16(self, y: Tensor) -> bool:
+    def in_bf16(self, y: Float[Tensor, "batch m"]) -> bool:
         """Whether bfloat16 is used for y."""
         fast = fast_bf16(y.device) if self.bf16 is None else self.bf16
         return fast and self.rough > 0 and y.dtype == torch.float32
@@ -80,7 +81,7 @@ class FastSearch:
 def search_latent_fast(
     generator: Generator,
     A: LinearOperator,
-    y: Tensor,
+    y: Float[Tensor, "batch m"],
     search: FastSearch,
     rng: torch.Generator,
 ) -> LatentFit:
@@ -127,11 +128,13 @@ class Objective:
     A: LinearOperator
     lmbd: float
 
-    def measured(self, z: Tensor) -> Tensor:
+    def measured(self, z: Float[Tensor, "rows latent_dim"]) -> Float[Tensor, "rows m"]:
         """A G(z), shape [rows, m]."""
         return self.A(self.generator(z.to(self.A.dtype))).to(z.dtype)
 
-    def value_and_gradient(self, z: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    def value_and_gradient(
+        self, z: Float[Tensor, "rows latent_dim"], target: Float[Tensor, "rows m"]
+    ) -> tuple[Float[Tensor, " rows"], Float[Tensor, "rows latent_dim"]]:
         """Shapes [rows] and [rows, latent_dim], for z of shape [rows, latent_dim] and target of shape [rows, m]."""
         z = z.detach().requires_grad_()
         with torch.enable_grad():
@@ -139,7 +142,9 @@ class Objective:
             (gradient,) = torch.autograd.grad(value.sum(), z)
         return value.detach(), gradient
 
-    def measured_and_pulled_back(self, z: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+    def measured_and_pulled_back(
+        self, z: Float[Tensor, "rows latent_dim"], rng: torch.Generator
+    ) -> tuple[Float[Tensor, "rows m"], Float[Tensor, "rows latent_dim"]]:
         """A G(z), shape [rows, m], and J^T v, shape [rows, latent_dim]; J is its Jacobian, v a draw from N(0, I)."""
         z = z.detach().requires_grad_()
         with torch.enable_grad():
@@ -181,7 +186,7 @@ class _Rows:
         return self.select((first[:, None] + order).flatten())
 
 
-def inverse_hessian(pulled: Tensor, lmbd: float) -> Tensor:
+def inverse_hessian(pulled: Float[Tensor, "draws latent_dim"], lmbd: float) -> Float[Tensor, "latent_dim latent_dim"]:
     """(2 mean(J^T J) + 2 lmbd I)^-1, damped, [latent_dim, latent_dim], from draws of J^T v, E[v v^T] = I, one a row."""
     pulled = pulled[pulled.isfinite().all(1)]
     gram = pulled.T @ pulled / max(1, len(pulled))
@@ -191,7 +196,12 @@ def inverse_hessian(pulled: Tensor, lmbd: float) -> Tensor:
 
 
 def descend(
-    objective: Objective, rough: Objective, y: Tensor, starts: Tensor, metric: Tensor, search: FastSearch
+    objective: Objective,
+    rough: Objective,
+    y: Float[Tensor, "batch m"],
+    starts: Float[Tensor, "batch restarts latent_dim"],
+    metric: Float[Tensor, "latent_dim latent_dim"],
+    search: FastSearch,
 ) -> LatentFit:
     """The descent from starts of shape [batch, restarts, latent_dim].
 

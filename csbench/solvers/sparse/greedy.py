@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float, Int64, Shaped
 from scipy.linalg import lapack
 from torch import Tensor
 
@@ -38,16 +39,16 @@ class SparseSolution:
         converged: False where the iterations ran out, shape [batch].
     """
 
-    theta: Tensor
-    residual: Tensor
-    iterations: Tensor
-    converged: Tensor
+    theta: Float[Tensor, "batch n"]
+    residual: Float[Tensor, " batch"]
+    iterations: Int64[Tensor, " batch"]
+    converged: Bool[Tensor, " batch"]
 
     def to(self, device: torch.device) -> SparseSolution:
         """The same on another device."""
         return SparseSolution(*(getattr(self, f.name).to(device) for f in fields(self)))
 
-    def diagnostics(self) -> dict[str, Tensor]:
+    def diagnostics(self) -> dict[str, Shaped[Tensor, " batch"]]:
         """As a method reports them."""
         return {
             "iterations": self.iterations,
@@ -57,14 +58,14 @@ class SparseSolution:
         }
 
 
-def largest(v: np.ndarray, k: int) -> np.ndarray:
+def largest(v: Float[np.ndarray, "batch n"], k: int) -> Bool[np.ndarray, "batch n"]:
     """Where each row has its k entries of largest magnitude, less those that are zero; bool, shape [batch, n]."""
     chosen = np.zeros(v.shape, np.bool_)
     np.put_along_axis(chosen, np.argpartition(-np.abs(v), min(k, v.shape[1]) - 1, axis=1)[:, :k], True, axis=1)
     return chosen & (v != 0)
 
 
-def omp(B: Tensor, y: Tensor, k: int, noise_norm: float = 0.0) -> SparseSolution:
+def omp(B: Float[Tensor, "m n"], y: Float[Tensor, "batch m"], k: int, noise_norm: float = 0.0) -> SparseSolution:
     """Orthogonal matching pursuit (Pati, Rezaiifar, Krishnaprasad 1993; Tropp and Gilbert 2007).
 
     Each step takes the column with the largest inner product with the residual, whatever the norms of the columns, and
@@ -88,7 +89,12 @@ def omp(B: Tensor, y: Tensor, k: int, noise_norm: float = 0.0) -> SparseSolution
 
 
 def cosamp(
-    B: Tensor, y: Tensor, k: int, noise_norm: float = 0.0, project: Projection = largest, iterations: int = 50
+    B: Float[Tensor, "m n"],
+    y: Float[Tensor, "batch m"],
+    k: int,
+    noise_norm: float = 0.0,
+    project: Projection = largest,
+    iterations: int = 50,
 ) -> SparseSolution:
     """CoSaMP (Needell and Tropp 2009); with another `project` model-based (Baraniuk, Cevher, Duarte, Hegde 2010).
 
@@ -130,7 +136,7 @@ def cosamp(
 def iht(
     A: LinearOperator,
     psi: Transform,
-    y: Tensor,
+    y: Float[Tensor, "batch m"],
     k: int,
     noise_norm: float = 0.0,
     iterations: int = 500,

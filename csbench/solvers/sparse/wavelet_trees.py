@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from jaxtyping import Bool, Float64, Int64
 from numba import njit
 
 
@@ -21,10 +22,10 @@ class WaveletTrees:
         after: for each place in `order`, the place behind the descendants of what is there, shape [n].
     """
 
-    order: np.ndarray
-    after: np.ndarray
+    order: Int64[np.ndarray, " n"]
+    after: Int64[np.ndarray, " n"]
 
-    def project(self, v: np.ndarray, k: int) -> np.ndarray:
+    def project(self, v: Float64[np.ndarray, "batch n"], k: int) -> Bool[np.ndarray, "batch n"]:
         """The rooted subtrees of at most k coefficients in all that hold the most energy of v, exactly, in n k steps.
 
         Args:
