@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import ClassVar, Self
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from csbench.core.errors import ShapeError
@@ -20,14 +21,14 @@ class DenseMatrix(LinearOperator):
     adjoint_by: ClassVar[str] = "transposed matrix"
     cost: ClassVar[str] = "m n"
 
-    def __init__(self, matrix: Tensor):
+    def __init__(self, matrix: Float[Tensor, "m n"]):
         if matrix.ndim != 2:
             raise ShapeError(f"a matrix has two axes, got a tensor of shape {tuple(matrix.shape)}")
         m, n = matrix.shape
         super().__init__(m, n, matrix.dtype, matrix.device)
         self._matrix = matrix
 
-    def matrix(self) -> Tensor:
+    def matrix(self) -> Float[Tensor, "m n"]:
         """The matrix itself, not a copy, shape [m, n]."""
         return self._matrix
 
@@ -47,6 +48,6 @@ class DenseMatrix(LinearOperator):
         return y @ self._matrix
 
 
-def from_matrix(matrix: Tensor) -> DenseMatrix:
+def from_matrix(matrix: Float[Tensor, "m n"]) -> DenseMatrix:
     """An operator from a user's own matrix, shape [m, n], any floating dtype."""
     return DenseMatrix(matrix)

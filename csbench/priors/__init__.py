@@ -1,1 +1,1 @@
-"""Learned priors: generators, their checkpoints, their training, and recovery in their range."""
+"""Learned models of images: generators, Gaussians, mixtures, and their files."""
