@@ -4,19 +4,21 @@ import pandas as pd
 import pytest
 import torch
 
-from csbench import Measurement, Method, load_results, load_suite
+from csbench import Measurement, Method, load_suite
 from csbench.catalogue.registry import get_method
 from csbench.catalogue.suites import Suite
-from csbench.core.errors import ResultsError
+from csbench.freshness.lineage import Lineage
 from csbench.operators import Gaussian, LinearOperator, SubsampledDCT
 from csbench.report import columns, tables
-from csbench.report.leaderboard import published_suites, render_suite
+from csbench.report.leaderboard import board, published_suites, render_suite
 from csbench.report.standings import standings
-from csbench.results.evaluations import Evaluations, counts, evaluations_path, read, store
+from csbench.results.evaluations import Evaluations
+from csbench.results.kinds import EVALUATIONS
 from csbench.runner.problem import Problem
 from csbench.studies.count import count
 
 from .conftest import ROOT
+from .test_artefacts import proof
 
 M, N, BATCH = 12, 64, 3
 BROKEN = """
@@ -124,9 +126,9 @@ def test_the_command_counts_what_is_not_known(csbench, tmp_path):
     assert "0 of 4 levels counted, 4 were known" in csbench(*call).stdout
     more = csbench(*call[:3], "tv", "--m", "25,75,200", "--images", "2")
     assert "1 of 3 levels counted, 2 were known" in more.stdout
-    found = read(tmp_path / "results", "quick")
-    assert found["method"].tolist() == ["lasso-dct"] * 2 + ["tv"] * 3
-    assert found["once"].tolist()[2:] == [50, 150, 400], "A and its adjoint, each of the identity"
+    found = EVALUATIONS.read(tmp_path / "results", suite="quick")
+    assert [row["method"] for row in found] == ["lasso-dct"] * 2 + ["tv"] * 3
+    assert [row["once"] for row in found][2:] == [50, 150, 400], "A and its adjoint, each of the identity"
     refused = csbench("count", "quick", "--m", "26")
     assert refused.returncode == 2
     assert "not 26" in refused.stderr
@@ -139,15 +141,7 @@ def test_a_method_that_fails_is_named_and_the_others_are_kept(csbench, tmp_path,
     assert "breaks failed at m = 25 draw 0" in done.stderr
     assert "ValueError: no" in done.stderr
     assert "Traceback" not in done.stderr
-    assert read(tmp_path / "results", "quick")["method"].tolist() == ["zeros"]
-
-
-def test_a_damaged_file_is_named(tmp_path):
-    path = evaluations_path(tmp_path, "quick")
-    path.parent.mkdir()
-    path.write_text("method,m\ntv,x\n")
-    with pytest.raises(ResultsError, match=r"quick\.csv.*delete it"):
-        read(tmp_path, "quick")
+    assert [row["method"] for row in EVALUATIONS.read(tmp_path / "results", suite="quick")] == ["zeros"]
 
 
 def test_counts_of_other_code_are_not_shown(tmp_path):
@@ -163,14 +157,15 @@ def test_counts_of_other_code_are_not_shown(tmp_path):
     def shown(*fingerprints: str) -> str:
         for m, made_by, once, own in zip(suite.m, fingerprints, (20, 200), (3, 5.4), strict=True):
             place = {"method": "tv", "m": m, "noise_norm": 0.1, "images": 5, "made_by": made_by}
-            store(tmp_path, "toy", pd.DataFrame([place | asdict(Evaluations(False, once, own))]))
-        table = standings(rows, suite, counts(tmp_path, "toy"))
+            EVALUATIONS.put(tmp_path, [place | asdict(Evaluations(False, once, own))], suite="toy")
+        table = standings(rows, suite, EVALUATIONS.read(tmp_path, suite="toy"), Lineage((proof("before", "now"),)))
         return tables.markdown_cell(columns.applications(suite).cell(table.rows[0]))
 
     assert shown("then", "then") == "-"
+    assert shown("before", "before") == "3 to 5 (+ 20 to 200)"
     assert shown("now", "then") == "3 (+ 20; 1 of 2 levels)"
     assert shown("now", "now") == "3 to 5 (+ 20 to 200)"
-    assert "A / image" in render_suite(standings(rows, suite, counts(tmp_path, "toy")))
+    assert "A / image" in render_suite(standings(rows, suite, EVALUATIONS.read(tmp_path, suite="toy")))
     assert "A / image" not in render_suite(standings(rows, suite))
 
 
@@ -180,7 +175,8 @@ DECOMPOSED = 7500  # from this m on, what decomposes A A^T takes minutes, and tw
 @pytest.mark.parametrize("name", published_suites())
 def test_what_is_published_is_counted_for_the_code_that_made_it(name):
     suite = load_suite(name)
-    table = standings(load_results(name, ROOT / "results"), suite, counts(ROOT / "results", name))
+    table = board(suite, ROOT / "results")
+    assert table is not None
     for row in table.rows:
         applies = {level for level in suite.levels if level in row.errors}
         if row.method.startswith(("tv", "pnp-admm")):

@@ -18,7 +18,7 @@ from csbench.core.seeding import stream
 from csbench.operators import Gaussian
 from csbench.priors.generator import Generator, load_prior
 from csbench.report import decomposition as report
-from csbench.results.store import decomposition_path
+from csbench.results.kinds import DECOMPOSITIONS
 from csbench.solvers.latent.projection import nearest
 from csbench.studies import decompose as decomposition
 from csbench.studies.decompose import decompose, searching
@@ -192,7 +192,7 @@ def test_the_command_computes_what_is_missing(csbench, tmp_path, tiny_suite):
     assert "1 of 1 levels computed" in first.stdout
     assert "| csgm-vae-fast | 25 " in first.stdout
     assert "(estimate)" in (tmp_path / "parts.svg").read_text()
-    path = decomposition_path(tmp_path / "results", "tiny", "csgm-vae-fast")
+    path = DECOMPOSITIONS.path(tmp_path / "results", suite="tiny", method="csgm-vae-fast")
     rows = pd.read_parquet(path)
     assert list(rows.columns) == [
         "suite", "suite_version", "method", "params", "m", "noise_norm", "image", "total", *PARTS, "objective_gap",

@@ -3,8 +3,7 @@ import pytest
 
 from csbench import load_suite
 from csbench.catalogue.registry import entries
-from csbench.core.errors import ResultsError
-from csbench.report.gallery import MEASUREMENTS, TRUTH, gallery_path, picture, read_gallery
+from csbench.report.gallery import MEASUREMENTS, TRUTH, picture, read_gallery
 from csbench.runner.plan import make_cells
 from csbench.studies.pictures import measurement_pictures
 
@@ -73,14 +72,6 @@ def test_what_cannot_be_done_is_refused_at_once(csbench, tmp_path):
     faces = csbench("gallery", "celeba-gaussian")
     assert faces.returncode == 2
     assert "must not be passed on" in faces.stderr
-
-
-def test_a_damaged_file_is_named(tmp_path):
-    path = gallery_path(tmp_path, "quick", "zeros")
-    path.parent.mkdir(parents=True)
-    path.write_bytes(b"PAR1")
-    with pytest.raises(ResultsError, match=r"method=zeros\.parquet: not a file of pictures"):
-        read_gallery(tmp_path, "quick")
 
 
 @pytest.mark.parametrize(

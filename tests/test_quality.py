@@ -11,6 +11,7 @@ from csbench.core.dataset import Dataset
 from csbench.core.errors import UsageError
 from csbench.core.paths import PACKAGED
 from csbench.core.pictures import tile
+from csbench.freshness.lineage import Lineage
 from csbench.priors import checkpoint
 from csbench.priors.generator import ConvGenerator
 from csbench.solvers.latent import projection as project
@@ -108,13 +109,15 @@ def test_adam_finds_no_less_than_bfgs():
 
 def test_project_command_keeps_what_it_has(csbench, tmp_path, monkeypatch):
     monkeypatch.setattr(project, "SEARCH", FastSearch(0.0, 10, 1, 5, 1, rough=0))
-    first = floors.update(tmp_path, "vae-mnist", get_dataset("mnist"), 3)
+    first = floors.update(tmp_path, "vae-mnist", get_dataset("mnist"), 3, Lineage())
     stamp = next(tmp_path.rglob("*.parquet")).stat().st_mtime_ns
-    assert floors.update(tmp_path, "vae-mnist", get_dataset("mnist"), 2) > 0
+    assert floors.update(tmp_path, "vae-mnist", get_dataset("mnist"), 2, Lineage()) > 0
     assert next(tmp_path.rglob("*.parquet")).stat().st_mtime_ns == stamp
-    assert first == pytest.approx(floors.update(tmp_path, "vae-mnist", get_dataset("mnist"), 3))
+    assert first == pytest.approx(floors.update(tmp_path, "vae-mnist", get_dataset("mnist"), 3, Lineage()))
     monkeypatch.setattr(project, "SEARCH", FastSearch(0.0, 10, 1, 5, 10, rough=0))
-    assert floors.update(tmp_path, "vae-mnist", get_dataset("mnist"), 3) < first, "a longer search is another one"
+    assert floors.update(tmp_path, "vae-mnist", get_dataset("mnist"), 3, Lineage()) < first, (
+        "a longer search is another one"
+    )
     refused = csbench("project", "mnist-gaussian", "--methods", "lasso-dct", "--results", tmp_path)
     assert refused.returncode == 2
     assert "generator" in refused.stderr

@@ -7,7 +7,8 @@ import pytest
 
 from csbench import load_results
 from csbench.core.errors import ResultsError
-from csbench.results.reconstructions import FOLDER, keep, kept
+from csbench.results.kinds import RECONSTRUCTIONS
+from csbench.results.reconstructions import keep, kept
 from csbench.results.store import CellId, read_file, read_provenance, results_file, write_file
 from tests.conftest import TINY_SUITE
 
@@ -62,7 +63,7 @@ def test_a_missing_column_names_the_remedy(ran):
 
 
 def test_what_is_lost_is_said_and_stays_as_it_was(csbench, ran, tiny_suite):
-    (one, _) = sorted((ran / FOLDER / "suite=tiny" / "method=lasso-dct").iterdir())
+    (one, _) = sorted(RECONSTRUCTIONS.path(ran, suite="tiny", method="lasso-dct", key="").parent.iterdir())
     data = one.read_bytes()
     one.write_bytes(data[: len(data) // 2])
     before = load_results("tiny", ran)
@@ -79,9 +80,9 @@ def test_only_the_newest_version_of_a_cell_is_kept(tmp_path):
     x = np.random.default_rng(0).random((3, 5), dtype=np.float32)
     keep(tmp_path, "s", "m", CellId("k", "old"), "r", x)
     keep(tmp_path, "s", "m", CellId("k", "new"), "r", x + 1)
-    assert kept(tmp_path, "s", "m", CellId("k", "old"), "r") is None
-    assert kept(tmp_path, "s", "m", CellId("k", "new"), "another run") is None
-    found = kept(tmp_path, "s", "m", CellId("k", "new"), "r")
+    assert kept(tmp_path, "s", "m", "k", "r", "old".__eq__) is None
+    assert kept(tmp_path, "s", "m", "k", "another run", "new".__eq__) is None
+    found = kept(tmp_path, "s", "m", "k", "r", "new".__eq__)
     assert found is not None
     assert found.dtype == np.float32
     assert (found == x + 1).all()

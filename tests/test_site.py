@@ -27,7 +27,7 @@ from csbench.report import statistics as stats
 from csbench.report.comparisons import ratios
 from csbench.report.samples import samples
 from csbench.report.standings import standings
-from csbench.results import evaluations
+from csbench.results.kinds import EVALUATIONS
 from csbench.results.store import load_results, read_file, read_provenance, results_file, write_file
 from csbench.site.data import dataset_facts, page_name, suite_data
 from csbench.site.json_files import compare_json, suite_json, to_json
@@ -94,7 +94,7 @@ def test_curves_are_those_of_the_results_files(name, data, results):
     suite = load_suite(name)
     frame = load_results(name, results)
     found = json.loads(to_json(suite_json(data[name])))
-    applications = evaluations.read(results, name)
+    applications = EVALUATIONS.frame(EVALUATIONS.read(results, suite=name))
     table = standings(frame, suite)
     assert [m["name"] for m in found["methods"]] == [row.method for row in table.rows]
     weights = stats.resampling_weights(suite.images)
@@ -117,7 +117,7 @@ def test_curves_are_those_of_the_results_files(name, data, results):
 @pytest.mark.parametrize("name", SUITES)
 def test_cells_are_those_of_the_leaderboard(name, data, results):
     suite = load_suite(name)
-    table = standings(load_results(name, results), suite, evaluations.counts(results, name))
+    table = standings(load_results(name, results), suite, EVALUATIONS.read(results, suite=name))
     for row, shown in zip(table.rows, data[name].rows, strict=True):
         for i, level in enumerate(suite.levels):
             cell = shown.cells[f"level-{i}"]

@@ -12,7 +12,8 @@ import pyarrow as pa
 import pytest
 
 from csbench.methods.csgm_fast import CsgmVAEFast
-from csbench.results.store import floor_path, read_file, read_provenance, results_file, write_file
+from csbench.results.kinds import FLOORS
+from csbench.results.store import read_file, read_provenance, results_file, write_file
 from csbench.studies.verify import verify
 from tests.conftest import ROOT
 
@@ -23,7 +24,7 @@ def made(tmp_path_factory) -> Path:
     command = [sys.executable, "-m", "csbench", "run", "quick", "--methods", "lasso-dct,csgm-vae-fast"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    floor = floor_path(Path("results"), "vae-mnist", "mnist")
+    floor = FLOORS.path(Path("results"), prior="vae-mnist", dataset="mnist")
     (folder / floor).parent.mkdir(parents=True)
     shutil.copy(ROOT / floor, folder / floor)
     return folder / "results"

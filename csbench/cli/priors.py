@@ -173,19 +173,21 @@ def project(
     from csbench.catalogue.registry import get_dataset
     from csbench.catalogue.suites import load_suite
     from csbench.cli.progress import progress_bar
+    from csbench.freshness.lineage import Lineage
     from csbench.runner.plan import generators
     from csbench.studies.floors import update
 
     torch.set_num_threads(1)
     definition = load_suite(suite).narrowed(methods=names(methods))
     dataset = get_dataset(definition.dataset)
+    lineage = Lineage.read(results, definition.name)
     found = generators(definition)
     if not found:
         raise UsageError("none of these methods has a generator")
     with progress_bar() as progress:
         task = progress.add_task(f"projecting on {definition.dataset}", total=len(found))
         for name in found:
-            error = update(results, name, dataset, definition.images)
+            error = update(results, name, dataset, definition.images, lineage)
             print(f"{name}: {error:.5f} per pixel, mean of {definition.images} test images")
             progress.update(task, advance=1)
 

@@ -267,6 +267,7 @@ def gallery(
     from csbench.catalogue.registry import get_dataset
     from csbench.catalogue.suites import load_suite
     from csbench.cli.progress import progress_bar
+    from csbench.freshness.lineage import Lineage
     from csbench.report.gallery import MEASUREMENTS, TRUTH, draw, read_gallery, store
     from csbench.report.style import STYLES, check_format
     from csbench.report.texts import evenly_spaced
@@ -283,7 +284,7 @@ def gallery(
         four = tuple(evenly_spaced(part.levels, 4))
         part = replace(part, m=four) if part.axis == "m" else replace(part, noise_norms=four)
     known = {} if output else read_gallery(results, definition.name)
-    cells = missing(part, images, known)
+    cells = missing(part, images, known, Lineage.read(results, definition.name))
     with progress_bar("{task.fields[note]}") as progress:
         task = progress.add_task("recovering", total=len(cells), note="")
         for cell, found in zip(cells, recover(cells, images), strict=True):

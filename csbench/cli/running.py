@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -209,7 +210,9 @@ def count(
 
     from csbench.catalogue.suites import load_suite
     from csbench.cli.progress import progress_bar
-    from csbench.results.evaluations import counts, read, store
+    from csbench.freshness.lineage import Lineage
+    from csbench.results.artefacts import held
+    from csbench.results.kinds import EVALUATIONS
     from csbench.runner.plan import make_cells
     from csbench.studies.count import count_cells, missing
 
@@ -218,22 +221,23 @@ def count(
         load_suite(suite).narrowed(m=integers("--m", m), methods=names(methods), draws=1), methods
     )
     cells = make_cells(definition)
-    todo = missing(cells, images, read(results, definition.name))
+    lineage = Lineage.read(results, definition.name)
+    todo = missing(cells, images, EVALUATIONS.read(results, suite=definition.name), lineage)
     counted = 0
     with progress_bar("{task.fields[note]}") as progress:
         task = progress.add_task("counting", total=len(todo), note="")
         for cell, found in zip(todo, count_cells(todo, images), strict=True):
             progress.update(task, advance=1, note=f"{cell.method_name} {cell.where}")
-            if len(found):
-                store(results, definition.name, found)
+            if found is not None:
+                EVALUATIONS.put(results, [found], suite=definition.name)
                 counted += 1
-    known = counts(results, definition.name)
+    known = EVALUATIONS.read(results, suite=definition.name)
     rows = []
     for cell in sorted(cells, key=lambda cell: cell.method_name):
         problem = cell.problem
-        found = known.get((cell.method_name, problem.m, problem.noise_norm, cell.id.made_by))
-        if found is not None:
-            shown = ["takes the matrix", ""] if found.takes_matrix else [f"{found.once:g}", f"{found.per_image:g}"]
+        place = {"method": cell.method_name, "m": problem.m, "noise_norm": problem.noise_norm}
+        for one in held(known, place, partial(lineage.connects, cell.id.made_by)):
+            shown = ["takes the matrix", ""] if one["takes_matrix"] else [f"{one['once']:g}", f"{one['per_image']:g}"]
             rows.append([cell.method_name, f"{getattr(problem, definition.axis):g}", *shown])
     print_table(f"{definition.name}: A and A^T", ["method", definition.axis, "once", "per image"], rows)
     print(f"{counted} of {len(cells)} levels counted, {len(cells) - len(todo)} were known, the rest does not apply")

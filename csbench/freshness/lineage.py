@@ -73,6 +73,10 @@ class Lineage:
         """Whether a chain of proofs says that both stand for the same numbers."""
         return new in self.equal_to(old)
 
+    def connects(self, one: str, other: str) -> bool:
+        """Whether what was made by one may stand for what the other makes: they are equal, or proved so, either way."""
+        return self.leads(one, other) or self.leads(other, one)
+
     def equal_to(self, old: str) -> dict[str, str]:
         """Every hash that is proved to stand for the same numbers, to a commit that has its code; nearest first."""
         found, queue = {old: ""}, [old]

@@ -18,7 +18,7 @@ from csbench.report import statistics as stats
 from csbench.report.samples import Estimate
 from csbench.report.standings import Standings
 from csbench.report.style import STYLES, Style, check_format, save
-from csbench.results.store import floor_path
+from csbench.results.kinds import FLOORS
 
 # Okabe and Ito 2008: eight colours that colour-blind readers tell apart, and more for many methods; dashes and markers
 # for readers in grey
@@ -82,9 +82,9 @@ def representation_floors(frame: pd.DataFrame, suite: Suite, results: Path) -> d
     floors = {}
     for method, params in frame.groupby("method")["params"].last().items():
         prior = json.loads(str(params)).get("prior")
-        path = floor_path(results, prior, suite.dataset) if prior else None
-        if path is not None and path.is_file():
-            floors[str(method)] = float(pd.read_parquet(path)["mse"].to_numpy()[: suite.images].mean())
+        rows = FLOORS.read(results, prior=prior, dataset=suite.dataset) if prior else []
+        if rows:
+            floors[str(method)] = float(FLOORS.frame(rows[: suite.images])["mse"].to_numpy().mean())
     return floors
 
 

@@ -16,7 +16,7 @@ from csbench.catalogue.suites import Suite
 from csbench.core.errors import UsageError
 from csbench.report import statistics as stats
 from csbench.report.style import STYLES, check_format, save
-from csbench.results.store import decomposition_path
+from csbench.results.kinds import DECOMPOSITIONS
 
 PARTS = ("representation", "measurement", "optimisation")
 MEANS = ("total", *PARTS, "objective_gap")
@@ -39,16 +39,16 @@ def read(results: Path, suite: Suite, methods: list[str], images: int | None = N
     """
     frames = []
     for name in methods:
-        path = decomposition_path(results, suite.name, name)
-        if not path.is_file():
+        path = DECOMPOSITIONS.path(results, suite=suite.name, method=name)
+        rows = DECOMPOSITIONS.frame(DECOMPOSITIONS.read(results, suite=suite.name, method=name))
+        if not len(rows):
             raise UsageError(f"{path}: no such file; run `csbench decompose {suite.name} --methods {name}`")
-        rows = pd.read_parquet(path)
+        rows = rows.loc[rows["m"].isin(suite.m) & rows["noise_norm"].isin(suite.noise_norms)]
         if set(rows["suite_version"]) != {suite.version}:
             raise UsageError(
                 f"{path}: column suite_version is not {suite.version}, the version of {suite.name}; run "
                 f"`csbench decompose {suite.name} --methods {name}`"
             )
-        rows = rows.loc[rows["m"].isin(suite.m) & rows["noise_norm"].isin(suite.noise_norms)]
         frames.append(rows if images is None else rows.groupby(["m", "noise_norm"]).head(images))
     return pd.concat(frames, ignore_index=True)
 

@@ -12,32 +12,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from csbench.core.errors import ResultsError
-from csbench.core.files import write_atomically
 from csbench.report.style import STYLES, Style, save
+from csbench.results.kinds import PICTURES
 
 TRUTH, MEASUREMENTS = "truth", "measurements"
-SCHEMA = pa.schema(
-    [
-        ("level", pa.float64()),  # of m or of the noise norm; the truth is there once, at level 0
-        ("image", pa.int64()),
-        ("mse", pa.float64()),  # null for truth and measurements
-        ("channels", pa.int32()),
-        ("height", pa.int32()),
-        ("width", pa.int32()),
-        ("pixels", pa.binary()),  # uint8, [c, h, w]
-        ("made_by", pa.string()),
-    ]
-)
-
-
-def gallery_path(results: Path, suite: str, name: str) -> Path:
-    """Where the pictures of a method, of the truth or of the measurements are kept."""
-    stem = name if name in (TRUTH, MEASUREMENTS) else f"method={name}"
-    return results / "gallery" / f"suite={suite}" / f"{stem}.parquet"
 
 
 def read_gallery(results: Path, suite: str) -> dict[str, pd.DataFrame]:
@@ -47,23 +26,20 @@ def read_gallery(results: Path, suite: str) -> dict[str, pd.DataFrame]:
         ResultsError: a file cannot be read or has other columns.
     """
     found = {}
-    for path in sorted(gallery_path(results, suite, TRUTH).parent.glob("*.parquet")):
-        try:
-            table = pq.ParquetFile(path).read().cast(SCHEMA)
-        except (OSError, pa.ArrowException, ValueError) as error:
-            raise ResultsError(
-                f"{path}: not a file of pictures ({error}); delete it, `csbench gallery` makes it anew"
-            ) from error
-        found[path.stem.removeprefix("method=")] = table.to_pandas().sort_values(["level", "image"])
+    for path in sorted(PICTURES.path(results, suite=suite, name=TRUTH).parent.glob("*.parquet")):
+        frame = PICTURES.frame(PICTURES.read(results, suite=suite, name=path.stem))
+        found[path.stem.removeprefix("method=")] = frame.sort_values(["level", "image"])
     return found
 
 
 def store(results: Path, suite: str, name: str, pictures: pd.DataFrame) -> None:
-    """Write the pictures of a method in place of those that were there."""
-    buffer = pa.BufferOutputStream()
-    table = pa.Table.from_pandas(pictures.sort_values(["level", "image"]), SCHEMA, preserve_index=False)
-    pq.write_table(table.replace_schema_metadata(None), buffer, compression="zstd", compression_level=19)
-    write_atomically(gallery_path(results, suite, name), buffer.getvalue().to_pybytes())
+    """Write the pictures of a method in place of those that were there at the same levels."""
+    rows = pictures.sort_values(["level", "image"]).to_dict("records")
+    PICTURES.put(results, rows, suite=suite, name=_stem(name))
+
+
+def _stem(name: str) -> str:
+    return name if name in (TRUTH, MEASUREMENTS) else f"method={name}"
 
 
 def frame_of(level: float, ids: np.ndarray, images: np.ndarray, mse: np.ndarray | None, made_by: str) -> pd.DataFrame:

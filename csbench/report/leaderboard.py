@@ -10,11 +10,12 @@ from rich.console import Group
 
 from csbench.catalogue.suites import Suite, load_suite, suite_names
 from csbench.core.errors import UsageError
+from csbench.freshness.lineage import Lineage
 from csbench.report import columns, tables, texts
 from csbench.report.columns import Column
 from csbench.report.marks import MARKS
 from csbench.report.standings import Standings, standings
-from csbench.results.evaluations import counts
+from csbench.results.kinds import EVALUATIONS
 from csbench.results.store import load_results, results_digest
 
 SHORT = 10  # methods in the first table of a suite
@@ -78,7 +79,9 @@ def board(suite: Suite, results: Path) -> Standings | None:
         ResultsError: a file cannot be trusted.
     """
     frame = load_results(suite.name, results)
-    return standings(frame, suite, counts(results, suite.name)) if len(frame) else None
+    if not len(frame):
+        return None
+    return standings(frame, suite, EVALUATIONS.read(results, suite=suite.name), Lineage.read(results, suite.name))
 
 
 def _caption(table: Standings, digest: str | None) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -13,12 +15,14 @@ import pandas as pd
 from csbench.catalogue.registry import entries
 from csbench.catalogue.suites import Suite
 from csbench.core.errors import ResultsError
+from csbench.freshness.lineage import Lineage
 from csbench.report import statistics as stats
 from csbench.report.comparisons import mean_error, needed, saving, score
 from csbench.report.families import family, learned_from
 from csbench.report.marks import marks, not_converged
 from csbench.report.samples import Estimate, Samples, samples, stitched
-from csbench.results.evaluations import Evaluations, Place
+from csbench.results.artefacts import Row, held
+from csbench.results.evaluations import Evaluations
 
 USED = (
     "m", "noise_norm", "draw", "image", "method", "params", "status", "mse", "made_by", "cell_cpu_seconds",
@@ -46,8 +50,7 @@ class Standing:
         prior: name of the weights; None where there are none.
         needed: measurements to reach `Standings.reference_error`; infinite where it never does.
         generator_evaluations: per image; None where the method counts none.
-        operator_evaluations: level to how often the method applies A or A^T there, where that was counted for the code
-            that the rows are of.
+        operator_evaluations: level to how often the method applies A or A^T there, where a count holds for its rows.
         missing: cells that have not been run.
         failed: images by status other than ok, without those that do not apply.
         not_converged: images that are flagged.
@@ -101,11 +104,14 @@ class Standings:
     reference_method: str | None
 
 
-def standings(frame: pd.DataFrame, suite: Suite, counts: Mapping[Place, Evaluations] | None = None) -> Standings:
+def standings(
+    frame: pd.DataFrame, suite: Suite, counts: Iterable[Row] = (), lineage: Lineage | None = None
+) -> Standings:
     """The standings of a suite from its rows (as `load_results` gives them).
 
     Args:
-        counts: of the applications of A and A^T, as `csbench.results.evaluations.counts` gives them.
+        counts: of the applications of A and A^T, rows of `csbench.results.kinds.EVALUATIONS`.
+        lineage: the proofs by which they hold for rows that other code made.
 
     Raises:
         ResultsError: two methods were given different measurements of an image, so they cannot be compared.
@@ -118,7 +124,8 @@ def standings(frame: pd.DataFrame, suite: Suite, counts: Mapping[Place, Evaluati
     lassos = _best_lassos(errors, suite)
     rivals = _Rivals(suite, errors, ranks, _best(errors, suite), stitched(errors, lassos) if lassos else None)
     groups = {str(name): group for name, group in frame.groupby("method")}
-    rows = tuple(_standing(name, groups[name], rivals, counts or {}) for name in order)
+    counted = _counted(frame, suite, counts, lineage or Lineage())
+    rows = tuple(_standing(name, groups[name], rivals, counted[name]) for name in order)
     reference, reference_method = None, None
     if rivals.lasso is not None and suite.axis == "m":
         reference_method = lassos[suite.reference_m]
@@ -142,7 +149,7 @@ class _Rivals:
     lasso: Samples | None
 
 
-def _standing(method: str, own: pd.DataFrame, rivals: _Rivals, counts: Mapping[Place, Evaluations]) -> Standing:
+def _standing(method: str, own: pd.DataFrame, rivals: _Rivals, counted: dict[float, Evaluations]) -> Standing:
     """One method, from its own rows and what its rivals leave it."""
     suite, errors, lasso = rivals.suite, rivals.errors[method], rivals.lasso
     compared = lasso if errors.complete else None
@@ -166,7 +173,7 @@ def _standing(method: str, own: pd.DataFrame, rivals: _Rivals, counts: Mapping[P
         needed=needed(errors, compared, suite.reference_m) if compared and over_m else None,
         cpu_seconds_per_image=_cpu_seconds(ok),
         generator_evaluations=_mean_of(ok, "diag_generator_evaluations"),
-        operator_evaluations=_counted(own, suite, counts),
+        operator_evaluations=counted,
         missing=len(suite.levels) * suite.draws - len(set(zip(own[suite.axis], own["draw"], strict=True))),
         failed={s: n for s, n in sorted(statuses.items()) if s not in ("ok", "not_applicable")},
         not_applicable=set(statuses) == {"not_applicable"},
@@ -227,12 +234,19 @@ def _mean_of(rows: pd.DataFrame, column: str) -> float | None:
     return None if np.isnan(values).all() else float(np.nanmean(values))
 
 
-def _counted(rows: pd.DataFrame, suite: Suite, counts: Mapping[Place, Evaluations]) -> dict[float, Evaluations]:
+def _counted(
+    rows: pd.DataFrame, suite: Suite, counts: Iterable[Row], lineage: Lineage
+) -> Mapping[str, dict[float, Evaluations]]:
+    """Method to level to the count that holds for its rows."""
+    of_method, found = defaultdict(list), defaultdict(dict)
+    for one in counts:
+        of_method[one["method"]].append(one)
     places = rows[["method", "m", "noise_norm", "made_by"]].drop_duplicates()
-    found = {}
     for method, m, noise_norm, made_by in places.itertuples(index=False, name=None):
-        if one := counts.get((str(method), int(m), float(noise_norm), str(made_by))):
-            found[float(m if suite.axis == "m" else noise_norm)] = one
+        holds = partial(lineage.connects, made_by)
+        for one in held(of_method[method], {"m": m, "noise_norm": noise_norm}, holds):
+            level = float(m if suite.axis == "m" else noise_norm)
+            found[method][level] = Evaluations(one["takes_matrix"], one["once"], one["per_image"])
     return found
 
 

@@ -277,13 +277,3 @@ def methods_with_results(results: Path, suite: Suite) -> list[str]:
 def worst(statuses: Iterable[str]) -> str:
     """The status of a cell from those of its images: ok only where all are."""
     return max(statuses, key=STATUSES.index)
-
-
-def floor_path(results: Path, prior: str, dataset: str) -> Path:
-    """Where the representation errors of a prior on test images are kept; `csbench project` writes them."""
-    return results / "representation" / f"prior={prior}" / f"dataset={dataset}.parquet"
-
-
-def decomposition_path(results: Path, suite: str, method: str) -> Path:
-    """Where the parts of a method's errors on a suite are kept; `csbench decompose` writes them."""
-    return results / "decomposition" / f"suite={suite}" / f"method={method}.parquet"

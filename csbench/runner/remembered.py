@@ -9,30 +9,32 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from csbench.catalogue.registry import source_roots
 from csbench.catalogue.suites import Suite
-from csbench.core.files import write_atomically
-from csbench.freshness.lineage import lineage_path
+from csbench.freshness.lineage import Lineage, lineage_path
 from csbench.freshness.states import ACCEPTED
+from csbench.results.artefacts import digest, held
+from csbench.results.kinds import STATES
 
 BY_CONTENT = (".py", ".json", ".toml")  # other files are large: their size and time of change must do
 
 
 def recall(suite: Suite, results: Path) -> dict[str, Any] | None:
     """What was remembered of a suite, if it still holds."""
-    try:
-        known = json.loads(_file(results).read_text())[suite.name]
-        holds = known["stamp"] == stamp(suite, results) and known["data"] == _seen(known["files"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return known["answer"] if holds else None
+    lineage = Lineage.read(results, suite.name)
+    for row in STATES.read(results):
+        if row["suite"] == suite.name:
+            made_by = _made_by(stamp(suite, results), row["files"])
+            found = held([row], {}, partial(lineage.connects, made_by))
+            return found[0]["answer"] if found else None
+    return None
 
 
 def remember(suite: Suite, results: Path, before: str, files: Iterable[Path], answer: dict[str, Any]) -> None:
@@ -44,14 +46,10 @@ def remember(suite: Suite, results: Path, before: str, files: Iterable[Path], an
         files: further files that the answer depends on: the methods' own data, wherever they are.
     """
     paths = sorted(map(str, files))
-    entry = {"stamp": before, "files": paths, "data": _seen(paths), "answer": answer}
-    with contextlib.suppress(OSError):
-        try:
-            known = json.loads(_file(results).read_text())
-        except (OSError, ValueError):
-            known = {}
-        if results.is_dir():
-            write_atomically(_file(results), json.dumps(known | {suite.name: entry}).encode())
+    if results.is_dir():
+        row = {"suite": suite.name, "made_by": _made_by(before, paths), "files": paths, "answer": answer}
+        with contextlib.suppress(OSError):
+            STATES.put(results, [row])
 
 
 def open_cells(counts: Mapping[str, Mapping[str, int]]) -> int:
@@ -83,8 +81,8 @@ def _packages() -> list[str]:
     return sorted(name for folder in folders for name in os.listdir(folder) if name.endswith("-info"))
 
 
-def _file(results: Path) -> Path:
-    return results / ".status.json"
+def _made_by(stamped: str, files: Iterable[str]) -> str:
+    return digest([stamped, _seen(files)])
 
 
 def _walked(roots: Iterable[Path]) -> Iterator[str]:

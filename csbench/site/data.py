@@ -21,6 +21,7 @@ import pandas as pd
 
 from csbench.catalogue.registry import entries
 from csbench.catalogue.suites import Suite, load_suite
+from csbench.freshness.lineage import Lineage
 from csbench.report import columns, texts
 from csbench.report import statistics as stats
 from csbench.report.columns import Cell, Column
@@ -30,7 +31,7 @@ from csbench.report.gallery import MEASUREMENTS, TRUTH, read_gallery
 from csbench.report.marks import MARKS
 from csbench.report.samples import Estimate, Samples, samples
 from csbench.report.standings import Standing, Standings, standings
-from csbench.results.evaluations import counts
+from csbench.results.kinds import EVALUATIONS
 from csbench.results.store import load_results, read_provenance, results_digest, results_file
 
 METRICS = ("mse", "psnr", "ssim", "relative_l2")
@@ -180,7 +181,7 @@ def suite_data(name: str, results: Path, references: Path | None = None) -> Suit
     frame = load_results(suite.name, results)
     if not len(frame):
         return None
-    table = standings(frame, suite, counts(results, suite.name))
+    table = standings(frame, suite, EVALUATIONS.read(results, suite=suite.name), Lineage.read(results, suite.name))
     n, restricted = dataset_facts(suite.dataset)
     names = [row.method for row in table.rows]
     shown = board_columns(table)

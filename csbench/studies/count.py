@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import partial
+from typing import Any
 
-import pandas as pd
 import torch
 from torch import Tensor
 
@@ -13,7 +14,9 @@ from csbench.core.errors import CsbenchError, MissingWeights
 from csbench.core.measurement import Measurement
 from csbench.core.method import Method, NotApplicable, check_requirements
 from csbench.core.seeding import seed_of
+from csbench.freshness.lineage import Lineage
 from csbench.operators import LinearOperator
+from csbench.results.artefacts import Row, held
 from csbench.results.evaluations import Evaluations
 from csbench.runner.plan import Cell
 
@@ -98,14 +101,15 @@ def _products(method: Method, given: Measurement, seed: int) -> float:
     return tally.products
 
 
-def missing(cells: list[Cell], images: int, stored: pd.DataFrame) -> list[Cell]:
-    """The cells that have not been counted on so many images, or for other code."""
-    known = set(stored[["method", "m", "noise_norm", "images", "made_by"]].itertuples(index=False, name=None))
-    return [cell for cell in cells if _identity(cell, images) not in known]
+def missing(cells: list[Cell], images: int, stored: list[Row], lineage: Lineage) -> list[Cell]:
+    """The cells that have not been counted on so many images, or whose counts no longer hold."""
+    return [
+        cell for cell in cells if not held(stored, _place(cell, images), partial(lineage.connects, cell.id.made_by))
+    ]
 
 
-def count_cells(cells: list[Cell], images: int) -> Iterator[pd.DataFrame]:
-    """For each cell a row as `csbench.results.evaluations.read` has them, or none where the method does not apply.
+def count_cells(cells: list[Cell], images: int) -> Iterator[Row | None]:
+    """For each cell a row of `csbench.results.kinds.EVALUATIONS`, or None where the method does not apply.
 
     Raises:
         CsbenchError: a method failed.
@@ -119,20 +123,19 @@ def count_cells(cells: list[Cell], images: int) -> Iterator[pd.DataFrame]:
             check_requirements(cell.method)
             found = count(cell.method, known[1], seed_of(*problem.method_seed_names()))
         except (NotApplicable, MissingWeights):
-            yield pd.DataFrame()
+            yield None
             continue
         except Exception as error:
             raise CsbenchError(
                 f"{cell.method_name} failed at {cell.where} with an operator that counts: {type(error).__name__}: "
                 f"{error}; counts of earlier cells are kept"
             ) from error
-        method, m, noise_norm, used, made_by = _identity(cell, images)
-        row = {"method": method, "m": m, "noise_norm": noise_norm, "images": used, "made_by": made_by}
-        yield pd.DataFrame([row | asdict(found)])
+        yield _place(cell, images) | asdict(found) | {"made_by": cell.id.made_by}
 
 
-def _identity(cell: Cell, images: int) -> tuple[str, int, float, int, str]:
+def _place(cell: Cell, images: int) -> dict[str, Any]:
     problem = cell.problem
-    return (
-        cell.method_name, problem.m, problem.noise_norm, min(images, problem.images), cell.id.made_by
-    )  # fmt: skip
+    return {
+        "method": cell.method_name, "m": problem.m, "noise_norm": problem.noise_norm,
+        "images": min(images, problem.images),
+    }  # fmt: skip

@@ -17,14 +17,12 @@ negative only where the search for the first minimum missed what the search for 
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
@@ -32,13 +30,14 @@ from torch import Tensor
 from csbench.catalogue.registry import get_dataset, get_method
 from csbench.catalogue.suites import Suite
 from csbench.core.errors import CsbenchError, MissingWeights, UsageError
-from csbench.core.files import write_atomically
 from csbench.core.measurement import Measurement
 from csbench.core.method import Recovery
 from csbench.core.seeding import seed_of, stream
+from csbench.freshness.lineage import Lineage
 from csbench.operators import LinearOperator
 from csbench.priors.generator import Generator, load_prior
-from csbench.results.store import decomposition_path
+from csbench.results.artefacts import Row, held
+from csbench.results.kinds import DECOMPOSITIONS
 from csbench.runner.plan import Cell, make_cells
 from csbench.solvers.latent import projection as project
 from csbench.solvers.latent.adam import LatentFit, LatentSearch, search_latent
@@ -180,7 +179,7 @@ def _check(suite: Suite, name: str) -> None:
 def update(
     results: Path, suite: Suite, name: str, m: tuple[int, ...], images: int, report: Callable[[], None] = lambda: None
 ) -> int:
-    """Compute and store what is missing of a method: levels of other code, weights or search, or of fewer images.
+    """Compute and store what is missing of a method: levels that no longer hold, or are of fewer images.
 
     Args:
         suite: whole; its first draw is used.
@@ -191,49 +190,22 @@ def update(
     Returns:
         how many levels were computed.
     """
-    path = decomposition_path(results, suite.name, name)
-    cells = make_cells(replace(suite, methods=(name,), draws=1))
-    stored = _fresh(pd.read_parquet(path), cells) if path.is_file() else []
+    place = {"suite": suite.name, "method": name}
+    stored, lineage = DECOMPOSITIONS.read(results, **place), Lineage.read(results, suite.name)
+    cells = [cell for cell in make_cells(replace(suite, methods=(name,), draws=1)) if cell.problem.m in m]
     computed = 0
     for cell in cells:
         wanted = min(images, cell.problem.images)
-        if cell.problem.m in m:
-            at = [i for i, rows in enumerate(stored) if _is_of(rows, cell)]
-            if not at or len(stored[at[0]]) < wanted:
-                stored = [rows for rows in stored if not _is_of(rows, cell)] + [_rows(cell, wanted)]
-                computed += 1
-                buffer = io.BytesIO()
-                whole = pd.concat(stored).sort_values(["m", "noise_norm"], kind="stable")
-                whole.to_parquet(buffer, index=False)
-                write_atomically(path, buffer.getvalue())
-            report()
+        level = {"m": cell.problem.m, "noise_norm": cell.problem.noise_norm}
+        of = level | {"suite_version": suite.version, "restarts": RESTARTS}
+        if len(held(stored, of, partial(lineage.connects, cell.id.made_by))) < wanted:
+            DECOMPOSITIONS.put(results, _rows(cell, wanted), **place)
+            computed += 1
+        report()
     return computed
 
 
-def _fresh(stored: pd.DataFrame, cells: list[Cell]) -> list[pd.DataFrame]:
-    """The levels of a file that this code, these weights and this search would make again."""
-    found = []
-    for cell in cells:
-        rows = stored.loc[
-            (stored["suite_version"] == cell.suite.version)
-            & (stored["made_by"] == cell.id.made_by)
-            & (stored["restarts"] == RESTARTS)
-        ]
-        if len(rows := rows.loc[_at(rows, cell)]):
-            found.append(rows)
-    return found
-
-
-def _at(rows: pd.DataFrame, cell: Cell) -> np.ndarray:
-    m, noise_norm = rows["m"].to_numpy(), rows["noise_norm"].to_numpy()
-    return (m == cell.problem.m) & (noise_norm == cell.problem.noise_norm)
-
-
-def _is_of(rows: pd.DataFrame, cell: Cell) -> bool:
-    return bool(_at(rows, cell).all())
-
-
-def _rows(cell: Cell, images: int) -> pd.DataFrame:
+def _rows(cell: Cell, images: int) -> list[Row]:
     """One row for each image; the method runs again, on the measurements of the suite's first draw."""
     problem, method = replace(cell.problem, images=images), cell.method
     assert isinstance(method, InRange)
@@ -257,7 +229,7 @@ def _rows(cell: Cell, images: int) -> pd.DataFrame:
             "restarts": RESTARTS,
             "made_by": cell.id.made_by,
         }
-    )
+    ).to_dict("records")
 
 
 @lru_cache(maxsize=4)

@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
-import io
+from functools import partial
 from pathlib import Path
 
-import pandas as pd
-
 from csbench.core.dataset import Dataset
-from csbench.core.files import write_atomically
+from csbench.freshness.lineage import Lineage
 from csbench.priors import checkpoint
-from csbench.results.store import floor_path
+from csbench.results.artefacts import digest, held
+from csbench.results.kinds import FLOORS
 from csbench.solvers.latent import projection as project
 
 
-def update(results: Path, name: str, dataset: Dataset, images: int) -> float:
-    """Store the errors, unless those of the same weights and search on at least as many images are there.
+def update(results: Path, name: str, dataset: Dataset, images: int, lineage: Lineage) -> float:
+    """Store the errors, unless some that hold are there, on at least as many images.
 
     Returns:
         the mean error over the images.
     """
-    path = floor_path(results, name, dataset.name)
-    if path.is_file():
-        stored = pd.read_parquet(path)
-        search = project.SEARCH
-        wanted = (checkpoint.card(name)["sha256"], search.restarts, search.rung * search.rungs)
-        made_by = set(stored[["sha256", "restarts", "steps"]].itertuples(index=False, name=None))
-        if len(stored) >= images and made_by == {wanted}:
-            return float(stored["mse"].to_numpy()[:images].mean())
-    errors = project.representation_errors(name, dataset, images)
-    buffer = io.BytesIO()
-    errors.to_parquet(buffer, index=False)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, buffer.getvalue())
-    return float(errors["mse"].to_numpy().mean())
+    search = project.SEARCH
+    made_by = digest([checkpoint.card(name)["sha256"], search.restarts, search.rung * search.rungs])
+    place = {"prior": name, "dataset": dataset.name}
+    rows = held(FLOORS.read(results, **place), {}, partial(lineage.connects, made_by))
+    if len(rows) < images:
+        rows = project.representation_errors(name, dataset, images).to_dict("records")
+        FLOORS.put(results, rows, **place)
+    return float(FLOORS.frame(rows[:images])["mse"].to_numpy().mean())

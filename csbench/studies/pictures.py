@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -16,21 +17,21 @@ from csbench.core.errors import MissingWeights
 from csbench.core.measurement import Measurement
 from csbench.core.method import NotApplicable, Recovery, check_requirements
 from csbench.core.seeding import seed_of
+from csbench.freshness.lineage import Lineage
 from csbench.report.gallery import MEASUREMENTS, TRUTH, frame_of
+from csbench.results.artefacts import held
 from csbench.runner.plan import Cell, make_cells
 
 
-def missing(suite: Suite, images: int, stored: Mapping[str, pd.DataFrame]) -> list[Cell]:
-    """The cells of the suite's first draw whose pictures are not there, or were made by other code."""
-    cells = make_cells(replace(suite, draws=1))
-    return [cell for cell in cells if not _there(cell, images, stored.get(cell.method_name))]
+def missing(suite: Suite, images: int, stored: Mapping[str, pd.DataFrame], lineage: Lineage) -> list[Cell]:
+    """The cells of the suite's first draw whose pictures are not there, or no longer hold."""
+    rows = {name: frame.to_dict("records") for name, frame in stored.items()}
 
+    def there(cell: Cell) -> bool:
+        holds = partial(lineage.connects, cell.id.made_by)
+        return len(held(rows.get(cell.method_name, ()), {"level": _level(cell)}, holds)) == images
 
-def _there(cell: Cell, images: int, rows: pd.DataFrame | None) -> bool:
-    if rows is None:
-        return False
-    here = rows.loc[(rows["level"] == _level(cell)) & (rows["made_by"] == cell.id.made_by)]
-    return len(here) == images
+    return [cell for cell in make_cells(replace(suite, draws=1)) if not there(cell)]
 
 
 def _level(cell: Cell) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,6 +13,7 @@ import torch
 from csbench.catalogue.suites import Suite
 from csbench.core.errors import ResultsError
 from csbench.core.measurement import Measurement
+from csbench.freshness.lineage import Lineage
 from csbench.results.journal import Journal
 from csbench.results.reconstructions import kept
 from csbench.results.store import METRICS, SCHEMA, CellId, read_file, read_provenance, write_file
@@ -53,8 +54,10 @@ def rescore(suite: Suite, results: Path, report: Callable[[], None] = lambda: No
             files.append(Rescored(path, table, {name: table[name].to_pylist() for name in METRICS}))
     work = [(*place, file, rows) for file in files for place, rows in _cells(file.table, suite).items()]
     work.sort(key=lambda item: (item[0].m, item[0].draw))  # each problem is simulated once
+    lineage = Lineage.read(results, suite.name)
     for problem, cell, run_id, file, rows in work:
-        x_hat = kept(results, suite.name, file.path.stem.removeprefix("method="), cell, run_id)
+        holds = partial(lineage.connects, cell.made_by)
+        x_hat = kept(results, suite.name, file.path.stem.removeprefix("method="), cell.key, run_id, holds)
         if x_hat is None:
             file.lost += 1
         else:

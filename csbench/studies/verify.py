@@ -27,7 +27,8 @@ from csbench.core.measurement import Measurement
 from csbench.core.seeding import stream
 from csbench.freshness.lineage import Lineage
 from csbench.priors.precision import fast_bf16
-from csbench.results.store import METRICS, floor_path, read_file
+from csbench.results.kinds import FLOORS
+from csbench.results.store import METRICS, read_file
 from csbench.runner.local import Limits, run_cells
 from csbench.runner.plan import Cell, accepts, make_cells
 from csbench.runner.problem import Problem, Truth, digest
@@ -172,10 +173,8 @@ def _plausible(frame: pd.DataFrame, cells: list[Cell], suite: Suite, results: Pa
     yield Check("errors above the noise floor", fault if low else None)
     method = cells[0].method
     prior = method.params().get("prior")
-    path = floor_path(results, str(prior), suite.dataset)
-    if method.confined_to_range and path.is_file():
-        floors = pd.read_parquet(path)
-        least = dict(zip(floors["image"].tolist(), floors["mse"].tolist(), strict=True))
+    least = {row["image"]: row["mse"] for row in FLOORS.read(results, prior=str(prior), dataset=suite.dataset)}
+    if method.confined_to_range and least:
         low = []
         for level, rows in ok.groupby(at):
             pairs = [(e, least[i]) for i, e in zip(rows["image"], rows["mse"], strict=True) if i in least]

@@ -1,0 +1,105 @@
+"""Artefacts: what is derived from cells or weights and kept on disk, and how long it holds.
+
+An artefact holds where its `made_by` is what the code here would give, or where proofs say that both stand for the same
+numbers (`csbench.freshness.lineage.Lineage.connects`). `csbench.results.kinds` lists what kinds there are. This module
+imports neither torch nor, before a file needs them, the libraries of tables.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from csbench.core.errors import ResultsError
+from csbench.core.files import write_atomically
+from csbench.results import formats
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Row = dict[str, Any]
+Holds = Callable[[str], bool]  # of a hash `made_by`
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of artefact.
+
+    Attributes:
+        name: in a sentence about a file of them.
+        place: of a file in the results, with the names of what it is of in braces; its suffix is its format.
+        columns: name to Arrow's name of its type; "vector" is as many float32 as the first row has, and "list" and
+            "object" are JSON's.
+        identity: the columns that rows are put in place of others by; empty where a file is of one thing.
+        command: makes a file anew.
+        shared: columns with the same value in all rows, which stand in the file's metadata.
+        made_of: the columns that `made_by` is a hash of; empty where it is a column.
+        published: others are of this machine alone, and a damaged file is as good as none.
+    """
+
+    name: str
+    place: str
+    columns: Mapping[str, str]
+    identity: tuple[str, ...]
+    command: str
+    shared: tuple[str, ...] = ()
+    made_of: tuple[str, ...] = ()
+    published: bool = True
+
+    def path(self, results: Path, **of: str) -> Path:
+        """Where the artefacts of what the keywords say are kept."""
+        return results / self.place.format(**of)
+
+    def read(self, results: Path, **of: str) -> list[Row]:
+        """The rows of a file, each with its `made_by`; empty where there is no file.
+
+        Raises:
+            ResultsError: the file cannot be read or has other columns.
+        """
+        path = self.path(results, **of)
+        if not path.is_file():
+            return []
+        try:
+            rows = formats.read(path, self)
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, NotImplementedError) as error:
+            if not self.published:
+                return []
+            raise ResultsError(
+                f"{path}: not a file of {self.name} ({error}); delete it, `{self.command}` makes it anew"
+            ) from None
+        if self.made_of:
+            rows = [row | {"made_by": digest([row[name] for name in self.made_of])} for row in rows]
+        return rows
+
+    def put(self, results: Path, rows: Iterable[Row], **of: str) -> None:
+        """Store rows in place of all that have the same identity as one of them; the same rows give the same bytes.
+
+        Raises:
+            ResultsError: the file that is there cannot be read or has other columns.
+        """
+        rows = list(rows)
+        new = {self._identity(row) for row in rows}
+        old = [row for row in self.read(results, **of) if self._identity(row) not in new] if self.identity else []
+        path = self.path(results, **of)
+        write_atomically(path, formats.encode(path.suffix, self, sorted([*old, *rows], key=self._identity)))
+
+    def frame(self, rows: Iterable[Row]) -> pd.DataFrame:
+        """Rows as a data frame, whose columns have their types even where there are no rows."""
+        return formats.table(self, rows).to_pandas()
+
+    def _identity(self, row: Row) -> tuple:
+        return tuple(row[name] for name in self.identity)
+
+
+def held(rows: Iterable[Row], of: Mapping[str, Any], holds: Holds) -> list[Row]:
+    """Those of the rows that hold, among those that have the values `of`."""
+    return [row for row in rows if all(row[name] == value for name, value in of.items()) and holds(row["made_by"])]
+
+
+def digest(facts: Any) -> str:
+    """A hash `made_by` of facts that JSON can hold."""
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
