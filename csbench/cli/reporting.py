@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from csbench.cli.common import FigureStyle, Methods, Results, SuiteName, app, fail, integers, names
 from csbench.core.errors import CsbenchError, UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @app.command()
@@ -261,7 +264,6 @@ def gallery(
 
     Example: csbench gallery mnist-gaussian --methods lasso-dct,csgm-vae --m 25,100,400 -o rows.pdf --style paper
     """
-    import pandas as pd
     import torch
 
     from csbench.catalogue.registry import get_dataset
@@ -290,18 +292,34 @@ def gallery(
         for cell, found in zip(cells, recover(cells, images), strict=True):
             progress.update(task, advance=1, note=f"{cell.method_name} {cell.where}")
             for name, rows in found.items():
-                old = known.get(name)
-                if old is not None:
-                    here = old["level"].isin(rows["level"]).to_numpy()
-                    if name in (TRUTH, MEASUREMENTS) and here.sum() > len(rows):
-                        continue  # other methods have more images
-                    rows = pd.concat([old.loc[~here], rows])
-                known[name] = rows
+                merged = _with_older(known.get(name), rows, shared=name in (TRUTH, MEASUREMENTS))
+                if merged is None:
+                    continue  # other methods have more images
+                known[name] = merged
                 if not output:
-                    store(results, definition.name, name, rows)
+                    store(results, definition.name, name, merged)
     if output:
         order = [TRUTH, MEASUREMENTS, *part.methods]
         draw(output, {name: known[name] for name in order if name in known}, part.axis, STYLES[style])
         print(f"wrote {output}")
     else:
         print(f"{len(cells)} pictures made; {len(known)} files in {results / 'gallery' / f'suite={definition.name}'}/")
+
+
+def _with_older(old: pd.DataFrame | None, rows: pd.DataFrame, shared: bool) -> pd.DataFrame | None:
+    """Pictures just made, with the older ones of other levels.
+
+    Args:
+        shared: whether these are pictures that all methods share; of a level, those of more images are then kept.
+
+    Returns:
+        None where older pictures are kept instead.
+    """
+    import pandas as pd
+
+    if old is None:
+        return rows
+    here = old["level"].isin(rows["level"]).to_numpy()
+    if shared and here.sum() > len(rows):
+        return None
+    return pd.concat([old.loc[~here], rows])

@@ -57,12 +57,7 @@ def run(
     """
     from csbench.catalogue.suites import load_suite
 
-    if jobs is not None and jobs < 1:
-        raise UsageError(f"--jobs is 1 or more, not {jobs}")
-    if sum(option is not None for option in (jobs, dask, dask_cluster)) > 1:
-        raise UsageError("--jobs, --dask and --dask-cluster say where to run: give one of them")
-    if memory is not None and memory <= 0:
-        raise UsageError(f"--memory is a number of GB above 0, not {memory:g}")
+    _check_means(jobs, dask, dask_cluster, memory)
     seconds, of_method = _timeouts(timeout)
     whole = load_suite(suite)
     part = whole.narrowed(integers("--m", m), images, draws, names(methods))
@@ -313,6 +308,16 @@ def _loadable(suite: Suite, asked_for: str | None) -> tuple[Suite, list[str]]:
     for message in broken:
         print(f"csbench: {message}", file=sys.stderr)
     return suite, broken
+
+
+def _check_means(jobs: int | None, dask: str | None, dask_cluster: Path | None, memory: float | None) -> None:
+    """Raises: UsageError, where the options of `run` that say where to run, and with how much, make no sense."""
+    if jobs is not None and jobs < 1:
+        raise UsageError(f"--jobs is 1 or more, not {jobs}")
+    if sum(option is not None for option in (jobs, dask, dask_cluster)) > 1:
+        raise UsageError("--jobs, --dask and --dask-cluster say where to run: give one of them")
+    if memory is not None and memory <= 0:
+        raise UsageError(f"--memory is a number of GB above 0, not {memory:g}")
 
 
 def _all_done(asked: Suite, results: Path) -> dict[str, Any] | None:

@@ -177,75 +177,128 @@ def train(
         CheckpointError: `resume`, and the checkpoint is of another recipe.
     """
     torch.manual_seed(recipe.seed)
-    device = examples.device
-    side, channels = pyramid(examples.image_shape, recipe.width)
-    generator = channels_last(NormedGenerator(recipe.latent_dim, side, channels).to(device))
-    seen_shape = tuple(examples.real(1, torch.Generator().manual_seed(0)).shape[1:])
-    critic = channels_last(_critic(recipe, seen_shape).to(device))
-    average = deepcopy(generator).requires_grad_(False)
-    adam = partial(torch.optim.Adam, betas=recipe.betas)
-    generator_adam = adam(generator.parameters(), recipe.learning_rate)
-    critic_adam = adam(critic.parameters(), recipe.critic_learning_rate)
-    state = TrainingState(
-        {"generator": generator, "critic": critic, "average": average},
-        {"generator_adam": generator_adam, "critic_adam": critic_adam},
-        stream("train", "gan", recipe.loss, recipe.seed),
-    )
+    game = _Game.of(examples, recipe, bf16)
+    state = game.state
     start, seconds = state.restore(checkpoint, recipe) if resume and checkpoint.exists() else (0, 0.0)
     began = time.monotonic() - seconds
-    autocast = partial(torch.autocast, device.type, torch.bfloat16, enabled=bf16)
-
-    def noise() -> Tensor:
-        return torch.randn(recipe.batch_size, recipe.latent_dim, generator=state.rng).to(device)
-
-    def judge(x: Tensor) -> Tensor:
-        with autocast():
-            return critic(x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x).float()
-
     step = start
     for step in range(start + 1, recipe.steps + 1):
-        decay = min(1.0, 2 * (1 - step / (recipe.steps + 1)))  # falls to zero over the second half
-        for optimizer, rate in (
-            (generator_adam, recipe.learning_rate),
-            (critic_adam, recipe.critic_learning_rate),
-        ):
-            optimizer.param_groups[0]["lr"] = rate * decay
-        critic.requires_grad_(True)
-        for _ in range(recipe.critic_steps):
-            real = examples.real(recipe.batch_size, state.rng)
-            with autocast():
-                images = generator(noise())
-            fake = examples.seen(images, state.rng)
-            on_real, on_fake = judge(torch.cat([real, fake.detach()])).chunk(2)
-            if recipe.loss == "hinge":
-                critic_loss = F.relu(1 - on_real).mean() + F.relu(1 + on_fake).mean()
-            else:
-                critic_loss = on_fake.mean() - on_real.mean()
-                critic_loss = critic_loss + recipe.gradient_penalty * _penalty(critic, real, fake.detach(), state.rng)
-            critic_adam.zero_grad(set_to_none=True)
-            critic_loss.backward()
-            critic_adam.step()
-        critic.requires_grad_(False)
-        generator_loss = -judge(fake).mean()  # on the images of the critic's last step
-        generator_adam.zero_grad(set_to_none=True)
-        generator_loss.backward()
-        generator_adam.step()
-        keep = min(recipe.average, (1 + step) / (10 + step))
-        with torch.no_grad():
-            for mean, value in zip(average.parameters(), generator.parameters(), strict=True):
-                mean.lerp_(value, 1 - keep)
-
+        game.set_rates(step)
+        critic_loss, fake = game.train_critic()
+        generator_loss = game.train_generator(fake)
+        game.update_average(step)
         if step % STORE_EVERY == 0 or step == recipe.steps:
             seconds = time.monotonic() - began
             state.store(checkpoint, recipe, step, seconds)
         if step % REPORT_EVERY == 0 or step == recipe.steps:
             note = f"critic {critic_loss.item():.3f}, generator {generator_loss.item():.3f}"
-            if not report(Progress(step, recipe.steps, note), average):
+            if not report(Progress(step, recipe.steps, note), game.average):
                 seconds = time.monotonic() - began
                 state.store(checkpoint, recipe, step, seconds)
                 break
-    average.measure_norms(stream("norms", recipe.seed))
-    return TrainedGAN(average, step, seconds)
+    game.average.measure_norms(stream("norms", recipe.seed))
+    return TrainedGAN(game.average, step, seconds)
+
+
+@dataclass(frozen=True, eq=False)
+class _Game:
+    """The two networks that play against each other, and what one step of the training does to them.
+
+    Attributes:
+        average: the generator with the moving average of its weights.
+        state: all of these and the random numbers, as a checkpoint keeps them.
+        bf16: see `train`.
+    """
+
+    examples: Examples
+    recipe: GANRecipe
+    generator: NormedGenerator
+    critic: nn.Module
+    average: NormedGenerator
+    generator_adam: torch.optim.Adam
+    critic_adam: torch.optim.Adam
+    state: TrainingState
+    bf16: bool
+
+    @classmethod
+    def of(cls, examples: Examples, recipe: GANRecipe, bf16: bool) -> _Game:
+        """As it stands before the first step; weights are drawn from torch's global random numbers."""
+        device = examples.device
+        side, channels = pyramid(examples.image_shape, recipe.width)
+        generator = channels_last(NormedGenerator(recipe.latent_dim, side, channels).to(device))
+        seen_shape = tuple(examples.real(1, torch.Generator().manual_seed(0)).shape[1:])
+        critic = channels_last(_critic(recipe, seen_shape).to(device))
+        average = deepcopy(generator).requires_grad_(False)
+        adam = partial(torch.optim.Adam, betas=recipe.betas)
+        generator_adam = adam(generator.parameters(), recipe.learning_rate)
+        critic_adam = adam(critic.parameters(), recipe.critic_learning_rate)
+        state = TrainingState(
+            {"generator": generator, "critic": critic, "average": average},
+            {"generator_adam": generator_adam, "critic_adam": critic_adam},
+            stream("train", "gan", recipe.loss, recipe.seed),
+        )
+        return cls(examples, recipe, generator, critic, average, generator_adam, critic_adam, state, bf16)
+
+    def set_rates(self, step: int) -> None:
+        """Learning rates of a step."""
+        recipe = self.recipe
+        decay = min(1.0, 2 * (1 - step / (recipe.steps + 1)))  # falls to zero over the second half
+        for optimizer, rate in (
+            (self.generator_adam, recipe.learning_rate),
+            (self.critic_adam, recipe.critic_learning_rate),
+        ):
+            optimizer.param_groups[0]["lr"] = rate * decay
+
+    def train_critic(self) -> tuple[Tensor, Tensor]:
+        """The critic's steps; its last loss, and the generated inputs [batch, ...] that it was on, with gradients."""
+        recipe, rng = self.recipe, self.state.rng
+        self.critic.requires_grad_(True)
+        for _ in range(recipe.critic_steps):
+            real = self.examples.real(recipe.batch_size, rng)
+            with self._autocast():
+                images = self.generator(self._noise())
+            fake = self.examples.seen(images, rng)
+            critic_loss = self._critic_loss(real, fake.detach())
+            self.critic_adam.zero_grad(set_to_none=True)
+            critic_loss.backward()
+            self.critic_adam.step()
+        self.critic.requires_grad_(False)
+        return critic_loss, fake
+
+    def train_generator(self, fake: Tensor) -> Tensor:
+        """The generator's step, on the images of the critic's last step; its loss."""
+        generator_loss = -self._judge(fake).mean()
+        self.generator_adam.zero_grad(set_to_none=True)
+        generator_loss.backward()
+        self.generator_adam.step()
+        return generator_loss
+
+    def update_average(self, step: int) -> None:
+        """The moving average forgets faster at the start."""
+        keep = min(self.recipe.average, (1 + step) / (10 + step))
+        with torch.no_grad():
+            for mean, value in zip(self.average.parameters(), self.generator.parameters(), strict=True):
+                mean.lerp_(value, 1 - keep)
+
+    def _critic_loss(self, real: Tensor, fake: Tensor) -> Tensor:
+        on_real, on_fake = self._judge(torch.cat([real, fake])).chunk(2)
+        if self.recipe.loss == "hinge":
+            return F.relu(1 - on_real).mean() + F.relu(1 + on_fake).mean()
+        critic_loss = on_fake.mean() - on_real.mean()
+        return critic_loss + self.recipe.gradient_penalty * _penalty(self.critic, real, fake, self.state.rng)
+
+    def _noise(self) -> Tensor:
+        """z ~ N(0, I), shape [batch, latent_dim]."""
+        recipe = self.recipe
+        return torch.randn(recipe.batch_size, recipe.latent_dim, generator=self.state.rng).to(self.examples.device)
+
+    def _judge(self, x: Tensor) -> Tensor:
+        """What the critic says of inputs [batch, ...], float32, shape [batch, 1]."""
+        with self._autocast():
+            return self.critic(x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x).float()
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.examples.device.type, torch.bfloat16, enabled=self.bf16)
 
 
 def _critic(recipe: GANRecipe, shape: tuple[int, ...]) -> nn.Sequential:

@@ -176,6 +176,80 @@ def _border(columns, support, s, L, j):
     return square
 
 
+@njit("void(i8[::1], f8[::1], f8, i8[::1], f8[::1], i8, f8[::1], b1[::1], f8[::1], f8[::1])", cache=True, nogil=True)
+def _split(candidates, correlation, alpha, support, value, s, sign, outside, q, h):
+    """correlation = q + h, where q satisfies the optimality conditions of the present theta and h violates them.
+
+    Fills sign, of the s entries of the support, and marks the candidates outside of it.
+    """
+    for j in candidates:
+        outside[j] = True
+        if abs(q[j]) > alpha:
+            q[j] = 0.999 * alpha * np.sign(q[j])  # not quite at the bound, lest all violators enter at once
+            h[j] = correlation[j] - q[j]
+    for k in range(s):
+        j = support[k]
+        outside[j] = False
+        sign[k] = np.sign(value[k])
+        q[j] = alpha * sign[k]
+        h[j] = correlation[j] - q[j]
+
+
+@njit("void(f4[:,::1], f8[::1], i8[::1], i8, f8[:,::1], f8[::1], f8[::1], f8[::1])", cache=True, nogil=True)
+def _turn(columns, h, support, s, L, work, direction, image):
+    """The direction in which theta moves on the support as t grows, and its image, B_S direction."""
+    for k in range(s):
+        work[k] = h[support[k]]
+    _solve(L, s, work, direction)
+    _combine(columns, support, s, direction, image)
+
+
+@njit(
+    "Tuple((f8, i8, i8))(f4[:,::1], i8[::1], b1[::1], f8[::1], f8[::1], f8, f8[::1], f8[::1], i8, f8[::1], f8[::1], "
+    "f8[::1], i8, f8)",
+    cache=True,
+    nogil=True,
+)
+def _next_knot(columns, candidates, outside, h, q, alpha, image, slope, just_left, sign, value, direction, s, step):
+    """How far t grows until the support changes, `step` at most; the column that enters; the index of what leaves.
+
+    The last two are -1 where nothing does. Fills the slope of q for the candidates outside of the support.
+    """
+    entering, leaving = -1, -1
+    for j in candidates:
+        if outside[j]:
+            slope[j] = h[j] - _dot(columns[j], image)
+            # What has just left may come back with the other sign, but not at once with the same.
+            if slope[j] != 0.0 and not (j == just_left and slope[j] * q[j] > 0):
+                d = max((alpha - q[j]) / slope[j] if slope[j] > 0 else -(alpha + q[j]) / slope[j], 0.0)
+                if d < step:
+                    step, entering = d, j
+    for k in range(s):
+        if direction[k] * sign[k] < 0:
+            d = -value[k] / direction[k]
+            if d < step:
+                step, entering, leaving = d, -1, k
+    return step, entering, leaving
+
+
+@njit("void(f8, f8[::1], f8[::1], i8, i8[::1], b1[::1], f8[::1], f8[::1])", cache=True, nogil=True)
+def _advance(step, direction, value, s, candidates, outside, slope, q):
+    """theta and q, outside of the support, where t is larger by `step`."""
+    for k in range(s):
+        value[k] += step * direction[k]
+    for j in candidates:
+        if outside[j]:
+            q[j] += step * slope[j]
+
+
+@njit("void(f8[:,::1], i8[::1], f8[::1], f8[::1], i8, i8)", cache=True, nogil=True)
+def _leave(L, support, sign, value, s, leaving):
+    """The entry at index `leaving` leaves the support, whose size s was; entries behind it move up."""
+    _remove_row(L, s, leaving)
+    for k in range(leaving, s - 1):
+        support[k], sign[k], value[k] = support[k + 1], sign[k + 1], value[k + 1]
+
+
 @njit(
     "UniTuple(i8, 2)(f4[:,::1], i8[::1], f8[::1], f8, i8, f8[:,::1], i8[::1], f8[::1], i8)",
     cache=True,
@@ -190,44 +264,15 @@ def _move(columns, candidates, correlation, alpha, limit, L, support, value, s):
     sign, direction, work = np.empty(room), np.empty(room), np.empty(room)
     image = np.empty(m)
     slope = np.empty(n)
-    for j in candidates:
-        outside[j] = True
-        if abs(q[j]) > alpha:
-            q[j] = 0.999 * alpha * np.sign(q[j])  # not quite at the bound, lest all violators enter at once
-            h[j] = correlation[j] - q[j]
-    for k in range(s):
-        j = support[k]
-        outside[j] = False
-        sign[k] = np.sign(value[k])
-        q[j] = alpha * sign[k]
-        h[j] = correlation[j] - q[j]
+    _split(candidates, correlation, alpha, support, value, s, sign, outside, q, h)
     t, knots, just_left = 0.0, 0, -1
     while knots <= limit:
-        for k in range(s):
-            work[k] = h[support[k]]
-        _solve(L, s, work, direction)
-        _combine(columns, support, s, direction, image)
-
-        step, entering, leaving = 1.0 - t, -1, -1
-        for j in candidates:
-            if outside[j]:
-                slope[j] = h[j] - _dot(columns[j], image)
-                # What has just left may come back with the other sign, but not at once with the same.
-                if slope[j] != 0.0 and not (j == just_left and slope[j] * q[j] > 0):
-                    d = max((alpha - q[j]) / slope[j] if slope[j] > 0 else -(alpha + q[j]) / slope[j], 0.0)
-                    if d < step:
-                        step, entering = d, j
-        for k in range(s):
-            if direction[k] * sign[k] < 0:
-                d = -value[k] / direction[k]
-                if d < step:
-                    step, entering, leaving = d, -1, k
+        _turn(columns, h, support, s, L, work, direction, image)
+        step, entering, leaving = _next_knot(
+            columns, candidates, outside, h, q, alpha, image, slope, just_left, sign, value, direction, s, 1.0 - t
+        )
         t += step
-        for k in range(s):
-            value[k] += step * direction[k]
-        for j in candidates:
-            if outside[j]:
-                q[j] += step * slope[j]
+        _advance(step, direction, value, s, candidates, outside, slope, q)
         if entering < 0 and leaving < 0:
             return s, knots
         knots += 1
@@ -255,9 +300,7 @@ def _move(columns, candidates, correlation, alpha, limit, L, support, value, s):
             left = support[leaving]
             if entering < 0:
                 just_left = left
-            _remove_row(L, s, leaving)
-            for k in range(leaving, s - 1):
-                support[k], sign[k], value[k] = support[k + 1], sign[k + 1], value[k + 1]
+            _leave(L, support, sign, value, s, leaving)
             s -= 1
         if entering >= 0:
             if leaving >= 0:

@@ -98,6 +98,13 @@ def _waits(c, slope, alpha, flat, wait):
 
 
 @njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
+def _bar(support, s, wait):
+    """What is in the support does not enter it."""
+    for k in range(s):
+        wait[support[k]] = FAR
+
+
+@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
 def _first(wait, minima):
     """The index of the smallest entry; there are a multiple of BLOCK."""
     best = 0
@@ -233,30 +240,164 @@ def _drop(inverse, u, s, r):
 
 
 @njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
+def _squared_distance(gram, inverse, support, s, entering, work, half):
+    """Of a column from the span of the support's; half = L^-1 work, where work are its inner products with those."""
+    for k in range(s):
+        work[k] = gram[entering, support[k]]
+    _lower_times(inverse, s, work, half)
+    return gram[entering, entering] - dot(half, half, s)
+
+
+@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
+def _enter(inverse, u, support, sign, value, direction, s, entering, positive, square, half):
+    """A column enters the support, whose size s was; square and half are of `_squared_distance`.
+
+    The inverse of the Cholesky factor gains a row, u = L^-1 sign an entry, and the direction what that adds.
+    """
+    zero = half[0] * 0
+    root = 1 / np.sqrt(square)
+    row = inverse[s]
+    _upper_times(inverse, s, half, row)
+    for k in range(s):
+        row[k] *= -root
+    row[s] = root
+    sign[s] = zero + 1 if positive else zero - 1
+    u[s] = root * (sign[s] - dot(half, u, s))
+    direction[s], value[s], support[s] = 0, 0, entering
+    add(u[s], row, direction, s + 1)
+
+
+@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
+def _leave(inverse, u, support, sign, value, direction, s, leaving):
+    """The entry at index `leaving` leaves the support, whose size s was; entries behind it move up."""
+    _drop(inverse, u, s, leaving)
+    add(-u[s - 1], inverse[s - 1], direction, s)
+    for i in range(leaving, s - 1):
+        row = inverse[i]
+        for k in range(leaving, i + 1):
+            row[k] = row[k + 1]
+        row[i + 1] = 0
+    for k in range(leaving, s - 1):
+        support[k], sign[k] = support[k + 1], sign[k + 1]
+        value[k], direction[k] = value[k + 1], direction[k + 1]
+
+
+@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
+def _next_knot(wait, minima, sign, value, direction, s, rank, alpha, step, squares, residual):
+    """How far alpha falls until the support changes, but no further than `step`, and why it stops there.
+
+    Returns:
+        step: how far it falls.
+        squares: ||y - B theta||^2 then, where `residual` is not negative.
+        entering: the column that enters, or -1.
+        leaving: the index in the support of what leaves, or -1.
+        stops: whether `squares` has fallen to `residual`.
+    """
+    entering, leaving = -1, -1
+    if s < rank:  # else y is explained, and correlations keep their share of alpha
+        i = _first(wait, minima)
+        if wait[i] < step:
+            step, entering = wait[i], i
+    for k in range(s):
+        if direction[k] * sign[k] < 0:
+            d = -value[k] / direction[k]
+            if 0 <= d < step:
+                step, entering, leaving = d, -1, k
+    stops = False
+    if residual >= 0:  # ||y - B theta||^2 falls by 2 step alpha w - step^2 w
+        w = dot(sign, direction, s)
+        excess = (squares - residual) / w
+        if excess <= alpha * alpha:
+            d = alpha - np.sqrt(alpha * alpha - excess)
+            if d <= step:
+                step, entering, leaving, stops = d, -1, -1, True
+        squares -= step * (2 * alpha - step) * w
+    return step, squares, entering, leaving, stops
+
+
+@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
+def _solve_on_support(gram64, correlation64, inverse, support, sign, s, penalty, goal, exact, fitted):
+    """exact = (B_S^T B_S)^-1 (B_S^T y - penalty sign), to a relative residual `goal`; fitted = B^T B_S exact."""
+    b = np.empty(s)
+    for k in range(s):
+        b[k] = correlation64[support[k]] - penalty * sign[k]
+    solve_refined(block_of(gram64, support, s), inverse, True, b, goal, exact)
+    combine(gram64, support, s, exact, fitted)
+
+
+@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
+def _begin_afresh(gram64, correlation64, targets, targets64, inverse, support, sign, value, s, c, alpha, fresh, start,
+                  stops, steps, t, theta, alphas, knots):  # fmt: skip
+    """Solve exactly on the support, go on from there with its rounding errors gone, and store targets reached.
+
+    Args:
+        c: B^T (y - B theta); made anew, as `value` is.
+        start: the penalty from which theta = 0 is the minimiser.
+        stops: the path ends here.
+        steps: knots so far.
+
+    Returns:
+        alpha, the penalty at which to begin afresh again, and the next target.
+    """
+    n = len(c)
+    zero = c[0] * 0
+    there = not stops and targets[t] >= fresh
+    penalty = targets64[t] if there else np.float64(alpha)
+    exact, fitted = np.empty(s), np.empty(n)
+    goal = CLOSE if there or stops else NEAR * penalty / start
+    _solve_on_support(gram64, correlation64, inverse, support, sign, s, penalty, goal, exact, fitted)
+    for k in range(s):
+        value[k] = exact[k]
+    for i in range(n):
+        c[i] = correlation64[i] - fitted[i]
+    if there:
+        alpha = targets[t]
+    fresh = alpha * FRESH if alpha > 1e-8 * start else zero
+    while t < len(targets) and (stops or (there and alpha <= targets[t])):
+        for k in range(s):
+            theta[t, support[k]] = exact[k]
+        alphas[t] = penalty if stops else targets64[t]
+        knots[t] = steps
+        t += 1
+    return alpha, fresh, t
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _arrays_of_support(rank, dtype):
+    """Room for a support of at most `rank` columns: inverse factor, support, sign, value, direction, u, work, half."""
+    inverse = np.zeros((rank, rank), dtype)  # of the Cholesky factor of the Gram matrix on the support
+    support = np.empty(rank, np.int64)
+    sign, value, direction = np.empty(rank, dtype), np.empty(rank, dtype), np.empty(rank, dtype)
+    u, work, half = np.empty(rank, dtype), np.empty(rank, dtype), np.empty(rank, dtype)
+    return inverse, support, sign, value, direction, u, work, half
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _arrays_of_columns(n, dtype):
+    """Room for what is known of all n columns: slope, everywhere, outside, idle, wait, minima."""
+    slope, everywhere = np.empty(n, dtype), np.empty(n, dtype)
+    outside, idle = np.empty(n, np.int64), np.empty(n, np.int64)
+    wait = np.empty((n + BLOCK - 1) // BLOCK * BLOCK, dtype)
+    wait[:] = FAR
+    minima = np.empty(len(wait) // BLOCK, dtype)
+    return slope, everywhere, outside, idle, wait, minima
+
+
+@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
 def _follow(gram, correlation, gram64, correlation64, targets, targets64, squares, residual, rank, flat, dependent,
             theta, alphas, knots):  # fmt: skip
     """One path, from alpha_max down; it may be given up on the way."""
     n = len(correlation)
     zero = correlation[0] * 0
-    inverse = np.zeros((rank, rank), gram.dtype)  # of the Cholesky factor of the Gram matrix on the support
-    support = np.empty(rank, np.int64)
-    sign, value, direction = np.empty(rank, gram.dtype), np.empty(rank, gram.dtype), np.empty(rank, gram.dtype)
-    u, work, half = np.empty(rank, gram.dtype), np.empty(rank, gram.dtype), np.empty(rank, gram.dtype)
-    slope, everywhere = np.empty(n, gram.dtype), np.empty(n, gram.dtype)
-    outside = np.empty(n, np.int64)
-    wait = np.empty((n + BLOCK - 1) // BLOCK * BLOCK, gram.dtype)
-    wait[:] = FAR
-    minima = np.empty(len(wait) // BLOCK, gram.dtype)
-    idle, idles = np.empty(n, np.int64), 0  # columns that depend on those of the support and change nothing
+    inverse, support, sign, value, direction, u, work, half = _arrays_of_support(rank, gram.dtype)
+    slope, everywhere, outside, idle, wait, minima = _arrays_of_columns(n, gram.dtype)
+    idles = 0  # columns that depend on those of the support and change nothing
     c = correlation.copy()  # B^T (y - B theta)
-    entering = 0
-    for i in range(n):
-        if abs(c[i]) > abs(c[entering]):
-            entering = i
+    entering = np.argmax(np.abs(c))
     alpha = abs(c[entering])
     left, left_sign = -1, zero
     s, steps, t = 0, 0, 0
-    start, fresh, fitted = np.float64(alpha), alpha * FRESH, np.empty(n)
+    start, fresh = np.float64(alpha), alpha * FRESH
     while t < len(targets) and alpha <= targets[t]:
         alphas[t] = targets64[t]
         t += 1  # theta = 0 is the minimiser
@@ -269,22 +410,10 @@ def _follow(gram, correlation, gram64, correlation64, targets, targets64, square
         if steps > 20 * rank + 2 * n + 100:
             return
         if entering >= 0:
-            for k in range(s):
-                work[k] = gram[entering, support[k]]
-            _lower_times(inverse, s, work, half)
-            square = gram[entering, entering] - dot(half, half, s)
+            square = _squared_distance(gram, inverse, support, s, entering, work, half)
             if square > dependent * gram[entering, entering]:
-                root = 1 / np.sqrt(square)
-                row = inverse[s]
-                _upper_times(inverse, s, half, row)
-                for k in range(s):
-                    row[k] *= -root
-                row[s] = root
-                sign[s] = zero + 1 if c[entering] > 0 else zero - 1
-                u[s] = root * (sign[s] - dot(half, u, s))
-                direction[s], value[s], support[s] = 0, 0, entering
+                _enter(inverse, u, support, sign, value, direction, s, entering, c[entering] > 0, square, half)
                 s += 1
-                add(u[s - 1], row, direction, s)
             elif dependent > 1e-9:
                 return  # too close to call in float32
             else:
@@ -295,73 +424,26 @@ def _follow(gram, correlation, gram64, correlation64, targets, targets64, square
         else:
             _multiply_outside(gram, support, s, direction, sign, everywhere, outside, slope)
         _waits(c, slope, alpha, flat, wait[:n])
-        for k in range(s):
-            wait[support[k]] = FAR
+        _bar(support, s, wait)
         for k in range(idles):
             wait[idle[k]] = FAR
         if left >= 0:  # what has just left may come back with the other sign, but not at once with the same
             d = 1 + left_sign * slope[left]
             wait[left] = max((alpha + left_sign * c[left]) / d, zero) if d > flat else zero + FAR
         step = alpha - max(targets[t], fresh)
-        entering, leaving = -1, -1
-        if s < rank:  # else y is explained, and correlations keep their share of alpha
-            i = _first(wait, minima)
-            if wait[i] < step:
-                step, entering = wait[i], i
-        for k in range(s):
-            if direction[k] * sign[k] < 0:
-                d = -value[k] / direction[k]
-                if 0 <= d < step:
-                    step, entering, leaving = d, -1, k
-        stops = False
-        if residual >= 0:  # ||y - B theta||^2 falls by 2 step alpha w - step^2 w
-            w = dot(sign, direction, s)
-            excess = (squares - residual) / w
-            if excess <= alpha * alpha:
-                d = alpha - np.sqrt(alpha * alpha - excess)
-                if d <= step:
-                    step, entering, leaving, stops = d, -1, -1, True
-            squares -= step * (2 * alpha - step) * w
+        step, squares, entering, leaving, stops = _next_knot(wait, minima, sign, value, direction, s, rank, alpha, step,
+                                                             squares, residual)  # fmt: skip
         add(step, direction, value, s)
         add(-step, slope, c, n)
         alpha -= step
         left = -1
         if leaving >= 0:
-            left, left_sign = support[leaving], sign[leaving]
-            idles = 0
-            _drop(inverse, u, s, leaving)
-            add(-u[s - 1], inverse[s - 1], direction, s)
-            for i in range(leaving, s - 1):
-                row = inverse[i]
-                for k in range(leaving, i + 1):
-                    row[k] = row[k + 1]
-                row[i + 1] = 0
-            for k in range(leaving, s - 1):
-                support[k], sign[k] = support[k + 1], sign[k + 1]
-                value[k], direction[k] = value[k + 1], direction[k + 1]
+            left, left_sign, idles = support[leaving], sign[leaving], 0
+            _leave(inverse, u, support, sign, value, direction, s, leaving)
             s -= 1
         elif entering < 0:
-            there = not stops and targets[t] >= fresh
-            penalty = targets64[t] if there else np.float64(alpha)
-            b, exact = np.empty(s), np.empty(s)
-            for k in range(s):
-                b[k] = correlation64[support[k]] - penalty * sign[k]
-            goal = CLOSE if there or stops else NEAR * penalty / start
-            solve_refined(block_of(gram64, support, s), inverse, True, b, goal, exact)
-            combine(gram64, support, s, exact, fitted)
-            for k in range(s):
-                value[k] = exact[k]
-            for i in range(n):
-                c[i] = correlation64[i] - fitted[i]
-            if there:
-                alpha = targets[t]
-            fresh = alpha * FRESH if alpha > 1e-8 * start else zero
-            while t < len(targets) and (stops or (there and alpha <= targets[t])):
-                for k in range(s):
-                    theta[t, support[k]] = exact[k]
-                alphas[t] = penalty if stops else targets64[t]
-                knots[t] = steps
-                t += 1
+            alpha, fresh, t = _begin_afresh(gram64, correlation64, targets, targets64, inverse, support, sign, value, s,
+                                            c, alpha, fresh, start, stops, steps, t, theta, alphas, knots)  # fmt: skip
 
 
 _TYPES = (

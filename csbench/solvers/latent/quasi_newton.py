@@ -210,12 +210,8 @@ def descend(
         metric: the first inverse Hessian.
     """
     batch, restarts, _ = starts.shape
-    image = torch.arange(batch, device=y.device).repeat_interleave(restarts)
-    rank = torch.arange(restarts, device=y.device).repeat(batch)
-    z = starts.flatten(0, 1)
-    value, gradient = rough.value_and_gradient(z, y[image])
-    live = _Rows(image, rank, y[image], z, value, value, gradient, metric.expand(len(z), -1, -1))
-
+    live = _begun(rough, y, starts, metric)
+    image = live.image
     found = torch.empty_like(starts[:, 0])
     fell = torch.empty_like(y[:, 0])
     reached = torch.empty_like(starts[:, :, 0])
@@ -261,6 +257,16 @@ def descend(
         "bf16": torch.full((batch,), rough is not objective),
     }
     return LatentFit(found, x, diagnostics)
+
+
+def _begun(function: Objective, y: Tensor, starts: Tensor, metric: Tensor) -> _Rows:
+    """All starts of all images, before the first step; arguments as for `descend`."""
+    batch, restarts, _ = starts.shape
+    image = torch.arange(batch, device=y.device).repeat_interleave(restarts)
+    rank = torch.arange(restarts, device=y.device).repeat(batch)
+    z = starts.flatten(0, 1)
+    value, gradient = function.value_and_gradient(z, y[image])
+    return _Rows(image, rank, y[image], z, value, value, gradient, metric.expand(len(z), -1, -1))
 
 
 def _step(rows: _Rows, function: Objective) -> _Rows:
