@@ -28,13 +28,12 @@ BY_CONTENT = (".py", ".json", ".toml")  # other files are large: their size and 
 
 def recall(suite: Suite, results: Path) -> dict[str, Any] | None:
     """What was remembered of a suite, if it still holds."""
-    lineage = Lineage.read(results, suite.name)
-    for row in STATES.read(results):
-        if row["suite"] == suite.name:
-            made_by = _made_by(stamp(suite, results), row["files"])
-            found = held([row], {}, partial(lineage.connects, made_by))
-            return found[0]["answer"] if found else None
-    return None
+    known = next((row for row in STATES.read(results) if row["suite"] == suite.name), None)
+    if known is None:
+        return None
+    made_by = _made_by(stamp(suite, results), known["files"])
+    holds = partial(Lineage.read(results, suite.name).connects, made_by)
+    return known["answer"] if held([known], {}, holds) else None
 
 
 def remember(suite: Suite, results: Path, before: str, files: Iterable[Path], answer: dict[str, Any]) -> None:

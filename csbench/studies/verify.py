@@ -141,10 +141,8 @@ def _complete(frame: pd.DataFrame, cells: list[Cell], suite: Suite) -> Check:
 
 
 def _same_code(frame: pd.DataFrame, cells: list[Cell], lineage: Lineage) -> Check:
-    made_by = {c: set(_rows(frame, c)[["key", "made_by"]].itertuples(index=False, name=None)) for c in cells}
-    other = [
-        c for c, found in made_by.items() if any(key != c.id.key or not accepts(c, one, lineage) for key, one in found)
-    ]
+    made_by = [(c, set(_rows(frame, c)[["key", "made_by"]].itertuples(index=False, name=None))) for c in cells]
+    other = [c for c, found in made_by if any(key != c.id.key or not accepts(c, one, lineage) for key, one in found)]
     told = {json.dumps(cell.method.params(), sort_keys=True) for cell in cells}
     if set(frame["params"]) - told:
         return Check("made by the method as it stands here", f"column params is not {' or '.join(told)} everywhere")
