@@ -61,13 +61,23 @@ def open_checkouts() -> Iterator[Checkouts]:
     """
     if git("rev-parse", "--show-toplevel") is None or not (ROOT / ".git").exists():
         raise UsageError(f"{ROOT} is no Git checkout; proofs compare the code of two commits, so clone the repository")
-    folder = Path(tempfile.mkdtemp(prefix="csbench-proof-"))
+    _sweep()
+    folder = Path(tempfile.mkdtemp(prefix=f"csbench-proof-{os.getpid()}-"))
     checkouts = Checkouts(folder)
     try:
         yield checkouts
     finally:
         checkouts.close()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _sweep() -> None:
+    """Remove the worktrees that proofs left behind when they were killed."""
+    for folder in Path(tempfile.gettempdir()).glob("csbench-proof-*-*"):
+        pid = folder.name.split("-")[2]
+        if pid.isdigit() and not Path(f"/proc/{pid}").exists() and Path("/proc/self").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+    git("worktree", "prune")
 
 
 def git(*arguments: str, check: bool = False) -> str | None:
