@@ -9,8 +9,7 @@ from skimage.restoration import wiener
 from csbench import get_dataset
 from csbench.core.dataset import Images
 from csbench.core.errors import UsageError
-from csbench.training import gan
-from csbench.training import measured as ambient
+from csbench.training import ambient, gan
 from csbench.training import recipes as training
 from csbench.training.processes import BlockPatch, BlockPixels, ConvolveNoise, parse
 from csbench.training.recipes import TrainingJob

@@ -14,7 +14,7 @@ from csbench.catalogue.registry import get_dataset
 from csbench.core.errors import ResultsError
 from csbench.freshness.lineage import Lineage, Proof
 from csbench.priors import checkpoint
-from csbench.results import kinds
+from csbench.results import artefact_kinds as kinds
 from csbench.results.artefacts import Kind, digest, held
 from csbench.results.reconstructions import keep, kept
 from csbench.results.store import CellId

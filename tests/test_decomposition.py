@@ -18,7 +18,7 @@ from csbench.core.seeding import stream
 from csbench.operators import Gaussian
 from csbench.priors.generator import Generator, load_prior
 from csbench.report import decomposition as report
-from csbench.results.kinds import DECOMPOSITIONS
+from csbench.results.artefact_kinds import DECOMPOSITIONS
 from csbench.solvers.latent.projection import nearest
 from csbench.studies import decompose as decomposition
 from csbench.studies.decompose import decompose, searching

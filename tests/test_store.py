@@ -9,16 +9,8 @@ import pytest
 from csbench import load_results, load_suite
 from csbench.core.errors import ResultsError
 from csbench.results.journal import Journal
-from csbench.results.store import (
-    SCHEMA,
-    SCHEMA_VERSION,
-    make_table,
-    published_cells,
-    read_file,
-    read_provenance,
-    results_file,
-    write_file,
-)
+from csbench.results.schema import SCHEMA, SCHEMA_VERSION
+from csbench.results.store import make_table, published_cells, read_file, read_provenance, results_file, write_file
 
 
 def rows(m: int = 25, draw: int = 0, method: str = "zeros", images: int = 3, **changes) -> pa.Table:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from csbench.methods.csgm_fast import CsgmVAEFast
-from csbench.results.kinds import FLOORS
+from csbench.results.artefact_kinds import FLOORS
 from csbench.results.store import read_file, read_provenance, results_file, write_file
 from csbench.studies.verify import verify
 from tests.conftest import ROOT

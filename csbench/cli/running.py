@@ -206,8 +206,8 @@ def count(
     from csbench.catalogue.suites import load_suite
     from csbench.cli.progress import progress_bar
     from csbench.freshness.lineage import Lineage
+    from csbench.results.artefact_kinds import EVALUATIONS
     from csbench.results.artefacts import held
-    from csbench.results.kinds import EVALUATIONS
     from csbench.runner.plan import make_cells
     from csbench.studies.count import count_cells, missing
 

@@ -18,7 +18,7 @@ from csbench.report import statistics as stats
 from csbench.report.samples import Estimate
 from csbench.report.standings import Standings
 from csbench.report.style import STYLES, Style, check_format, save
-from csbench.results.kinds import FLOORS
+from csbench.results.artefact_kinds import FLOORS
 
 # Okabe and Ito 2008: eight colours that colour-blind readers tell apart, and more for many methods; dashes and markers
 # for readers in grey

@@ -16,7 +16,7 @@ from csbench.catalogue.suites import Suite
 from csbench.core.errors import UsageError
 from csbench.report import statistics as stats
 from csbench.report.style import STYLES, check_format, save
-from csbench.results.kinds import DECOMPOSITIONS
+from csbench.results.artefact_kinds import DECOMPOSITIONS
 
 PARTS = ("representation", "measurement", "optimisation")
 MEANS = ("total", *PARTS, "objective_gap")

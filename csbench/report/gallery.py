@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from csbench.report.style import STYLES, Style, save
-from csbench.results.kinds import PICTURES
+from csbench.results.artefact_kinds import PICTURES
 
 TRUTH, MEASUREMENTS = "truth", "measurements"
 

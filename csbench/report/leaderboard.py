@@ -15,7 +15,7 @@ from csbench.report import columns, tables, texts
 from csbench.report.columns import Column
 from csbench.report.marks import MARKS
 from csbench.report.standings import Standings, standings
-from csbench.results.kinds import EVALUATIONS
+from csbench.results.artefact_kinds import EVALUATIONS
 from csbench.results.store import load_results, results_digest
 
 SHORT = 10  # methods in the first table of a suite

@@ -110,7 +110,7 @@ def standings(
     """The standings of a suite from its rows (as `load_results` gives them).
 
     Args:
-        counts: of the applications of A and A^T, rows of `csbench.results.kinds.EVALUATIONS`.
+        counts: of the applications of A and A^T, rows of `csbench.results.artefact_kinds.EVALUATIONS`.
         lineage: the proofs by which they hold for rows that other code made.
 
     Raises:

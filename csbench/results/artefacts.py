@@ -1,8 +1,8 @@
 """Artefacts: what is derived from cells or weights and kept on disk, and how long it holds.
 
 An artefact holds where its `made_by` is what the code here would give, or where proofs say that both stand for the same
-numbers (`csbench.freshness.lineage.Lineage.connects`). `csbench.results.kinds` lists what kinds there are. This module
-imports neither torch nor, before a file needs them, the libraries of tables.
+numbers (`csbench.freshness.lineage.Lineage.connects`). `csbench.results.artefact_kinds` lists the kinds. This module imports
+neither torch nor, before a file needs them, the libraries of tables.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from csbench.core.errors import ResultsError
 from csbench.core.files import write_atomically
-from csbench.results import formats
+from csbench.results import artefact_formats as formats
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -14,7 +14,8 @@ from typing import Any
 import pyarrow as pa
 
 from csbench.core.errors import ResultsError
-from csbench.results.store import COORDINATES, CellId, read_file, read_provenance, results_file, worst, write_file
+from csbench.results.schema import COORDINATES
+from csbench.results.store import CellId, read_file, read_provenance, results_file, worst, write_file
 
 SPACE = "Free space on that disk, see that it can be written to and that no other run holds the file, and run again"
 JOURNAL_VERSION = 2  # of the rows that are not yet in Parquet

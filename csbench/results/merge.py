@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from csbench.core.errors import ResultsError, UsageError
 from csbench.results.journal import Journal
-from csbench.results.store import COORDINATES, METRICS, read_file, read_provenance, write_file
+from csbench.results.schema import COORDINATES, METRICS
+from csbench.results.store import read_file, read_provenance, write_file
 
 SAME = (*METRICS, "status", "made_by", "params", "y_sha256")  # what two copies of a row must agree on
 

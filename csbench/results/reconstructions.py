@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from csbench.results.artefact_kinds import RECONSTRUCTIONS
 from csbench.results.artefacts import Holds, held
-from csbench.results.kinds import RECONSTRUCTIONS
 from csbench.results.store import CellId
 
 

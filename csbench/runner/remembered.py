@@ -20,8 +20,8 @@ from csbench.catalogue.registry import source_roots
 from csbench.catalogue.suites import Suite
 from csbench.freshness.lineage import Lineage, lineage_path
 from csbench.freshness.states import ACCEPTED
+from csbench.results.artefact_kinds import STATES
 from csbench.results.artefacts import digest, held
-from csbench.results.kinds import STATES
 
 BY_CONTENT = (".py", ".json", ".toml")  # other files are large: their size and time of change must do
 

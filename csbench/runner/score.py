@@ -10,7 +10,8 @@ import pyarrow as pa
 import torch
 
 from csbench.core.measurement import Measurement
-from csbench.results.store import DIAGNOSTIC, make_table
+from csbench.results.schema import DIAGNOSTIC
+from csbench.results.store import make_table
 from csbench.runner.plan import Cell
 from csbench.runner.problem import Truth, digest
 from csbench.runner.scoring import finite, metric_columns

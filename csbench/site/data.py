@@ -31,7 +31,7 @@ from csbench.report.gallery import MEASUREMENTS, TRUTH, read_gallery
 from csbench.report.marks import MARKS
 from csbench.report.samples import Estimate, Samples, samples
 from csbench.report.standings import Standing, Standings, standings
-from csbench.results.kinds import EVALUATIONS
+from csbench.results.artefact_kinds import EVALUATIONS
 from csbench.results.store import load_results, read_provenance, results_digest, results_file
 
 METRICS = ("mse", "psnr", "ssim", "relative_l2")

@@ -109,7 +109,7 @@ def missing(cells: list[Cell], images: int, stored: list[Row], lineage: Lineage)
 
 
 def count_cells(cells: list[Cell], images: int) -> Iterator[Row | None]:
-    """For each cell a row of `csbench.results.kinds.EVALUATIONS`, or None where the method does not apply.
+    """For each cell a row of `csbench.results.artefact_kinds.EVALUATIONS`, or None where the method does not apply.
 
     Raises:
         CsbenchError: a method failed.

@@ -36,8 +36,8 @@ from csbench.core.seeding import seed_of, stream
 from csbench.freshness.lineage import Lineage
 from csbench.operators import LinearOperator
 from csbench.priors.generator import Generator, load_prior
+from csbench.results.artefact_kinds import DECOMPOSITIONS
 from csbench.results.artefacts import Row, held
-from csbench.results.kinds import DECOMPOSITIONS
 from csbench.runner.plan import Cell, make_cells
 from csbench.solvers.latent import projection as project
 from csbench.solvers.latent.adam import LatentFit, LatentSearch, search_latent

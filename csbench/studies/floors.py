@@ -8,8 +8,8 @@ from pathlib import Path
 from csbench.core.dataset import Dataset
 from csbench.freshness.lineage import Lineage
 from csbench.priors import checkpoint
+from csbench.results.artefact_kinds import FLOORS
 from csbench.results.artefacts import digest, held
-from csbench.results.kinds import FLOORS
 from csbench.solvers.latent import projection as project
 
 

@@ -16,7 +16,8 @@ from csbench.core.measurement import Measurement
 from csbench.freshness.lineage import Lineage
 from csbench.results.journal import Journal
 from csbench.results.reconstructions import kept
-from csbench.results.store import METRICS, SCHEMA, CellId, read_file, read_provenance, write_file
+from csbench.results.schema import METRICS, SCHEMA
+from csbench.results.store import CellId, read_file, read_provenance, write_file
 from csbench.runner.problem import Problem, Truth
 from csbench.runner.scoring import metric_columns
 

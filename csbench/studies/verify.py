@@ -27,8 +27,9 @@ from csbench.core.measurement import Measurement
 from csbench.core.seeding import stream
 from csbench.freshness.lineage import Lineage
 from csbench.priors.precision import fast_bf16
-from csbench.results.kinds import FLOORS
-from csbench.results.store import METRICS, read_file
+from csbench.results.artefact_kinds import FLOORS
+from csbench.results.schema import METRICS
+from csbench.results.store import read_file
 from csbench.runner.local import Limits, run_cells
 from csbench.runner.plan import Cell, accepts, make_cells
 from csbench.runner.problem import Problem, Truth, digest

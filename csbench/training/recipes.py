@@ -20,8 +20,7 @@ from csbench.priors import checkpoint
 from csbench.priors.generator import ReLUGenerator
 from csbench.priors.precision import fast_bf16
 from csbench.solvers.latent.projection import misfit
-from csbench.training import classifier, gan, mixture, pca, processes, vae
-from csbench.training import measured as ambient
+from csbench.training import ambient, classifier, gan, mixture, pca, processes, vae
 from csbench.training.checkpoints import Progress
 
 PCA_COMPONENTS = 1000  # or all, where images have fewer pixels
