@@ -1,7 +1,7 @@
 """Artefacts: what is derived from cells or weights and kept on disk, and how long it holds.
 
 An artefact holds where its `made_by` is what the code here would give, or where proofs say that both stand for the same
-numbers (`csbench.freshness.lineage.Lineage.connects`). `csbench.results.artefact_kinds` lists the kinds. This module imports
+numbers (`Lineage.connects`). `csbench.results.artefact_kinds` lists the kinds. This module imports
 neither torch nor, before a file needs them, the libraries of tables.
 """
 
