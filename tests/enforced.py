@@ -43,14 +43,14 @@ from csbench.catalogue.registry import entries, get_method, get_operator  # noqa
 from csbench.catalogue.suites import load_suite  # noqa: E402
 from csbench.core import metrics  # noqa: E402
 from csbench.core.seeding import stream  # noqa: E402
-from csbench.operators import Gaussian, Identity, ImageOperator, LinearOperator  # noqa: E402
+from csbench.operators import Gaussian, Identity, ImageOperator, LinearOperator, from_matrix  # noqa: E402
 from csbench.priors.generator import ReLUGenerator  # noqa: E402
 from csbench.priors.mixture import Mixture  # noqa: E402
 from csbench.priors.pca import GaussianPrior  # noqa: E402
 from csbench.runner.plan import make_cells  # noqa: E402
 from csbench.runner.solving import solve  # noqa: E402
 from csbench.solvers import denoisers, plug_and_play, total_variation  # noqa: E402
-from csbench.solvers.lasso import admm, path  # noqa: E402
+from csbench.solvers.lasso import admm, path, splitting  # noqa: E402
 from csbench.solvers.latent import adam, projection, quasi_newton  # noqa: E402
 from csbench.solvers.sparse import greedy, wavelet_trees  # noqa: E402
 
@@ -112,6 +112,8 @@ def solvers() -> None:
     path.lasso_path(repeated, y, [1e-2])
     path.solve_discrepancy(B, y, 0.1)
     path.basis_pursuit(B, y)
+    double = B.double()
+    splitting.solve_batch((double.T @ double).numpy(), (crowd.double() @ double).numpy(), 0.1, M)
     trees = wavelet_trees.wavelet_trees(SHAPE, 2)
     greedy.omp(B, y, 4)
     greedy.cosamp(B, y, 4, project=trees.project)
@@ -145,6 +147,8 @@ def refusals() -> None:
     """Wrong shapes and dtypes, which csbench itself would only notice later, with another message or not at all."""
     A, psi, rng = Gaussian.draw(M, N, stream("test")), DCT2(SHAPE), stream("rng")
     B, y, short, x = A.matrix(), images(BATCH, M), images(BATCH, M - 1), images(BATCH, N)
+    assert from_matrix(B).matrix() is B
+    refused(from_matrix, B[0])
     refused(A, images(N).int())
     refused(A.adjoint, y.int())
     for solver in (path.solve_discrepancy, path.solve_lasso):
@@ -161,7 +165,9 @@ def refusals() -> None:
     generator = ReLUGenerator.random(4, [16], N, rng)
     refused(generator, images(4))
     refused(adam.search_latent, generator, A, y[0], adam.LatentSearch(0.1, 2, 5, 0.1), rng)
+    Measurement(A, y, 0.1, SHAPE)
     refused(Measurement, A, y[0], 0.1, SHAPE)
+    Recovery(x, {"residual": torch.ones(BATCH)})
     refused(Recovery, x[0])
     refused(Recovery, x, {"residual": torch.ones(BATCH + 1)})
     refused(GaussianPrior, torch.ones(N).double(), torch.ones(5, N).double(), torch.ones(4).double(), 0.1)
