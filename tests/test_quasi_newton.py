@@ -9,7 +9,7 @@ from csbench import Problem, load_prior, stream
 from csbench.operators import Gaussian, RandomPixelMask
 from csbench.priors.generator import Generator
 from csbench.solvers.latent.adam import LatentSearch, search_latent
-from csbench.solvers.latent.quasi_newton import DAMPING, FastSearch, Objective, inverse_hessian, search_latent_fast
+from csbench.solvers.latent.quasi_newton import DAMPING, FastSearch, _inverse_hessian, _Objective, search_latent_fast
 
 EXACT = FastSearch(0.1, bf16=False)
 
@@ -109,7 +109,7 @@ def test_the_gradient_vanishes_where_the_generator_is_smooth():
 
 
 def test_nothing_is_left_to_gain_where_relus_bend_the_objective(double):
-    """The minima lie on kinks, where the gradient does not vanish; so descend from there with ever smaller steps."""
+    """The minima lie on kinks, where the gradient does not vanish; so _descend from there with ever smaller steps."""
     given = digits(100, 8).to(torch.float64)
     fit = search_latent_fast(double, given.A, given.y, replace(EXACT, flat=1e-8), stream("x"))
     z, best = fit.z.clone().requires_grad_(), fit.diagnostics["objective"]
@@ -169,8 +169,8 @@ def test_the_first_hessian_is_the_mean_gauss_newton_matrix():
     J = torch.stack([A(network(z + s) - network(z - s)) / 2e-6 for s in step], 2)
     gram = (J.mT @ J).mean(0)
     ridge = 0.1 + DAMPING * gram.trace() / 4
-    _, pulled = Objective(network, A, 0.1).measured_and_pulled_back(z.repeat(2000, 1), stream("v"))
-    hessian = torch.linalg.inv(inverse_hessian(pulled, 0.1))
+    _, pulled = _Objective(network, A, 0.1).measured_and_pulled_back(z.repeat(2000, 1), stream("v"))
+    hessian = torch.linalg.inv(_inverse_hessian(pulled, 0.1))
     expected = 2 * (gram + ridge * torch.eye(4))
     assert (hessian - expected).norm() < 0.03 * expected.norm()
 

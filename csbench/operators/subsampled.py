@@ -32,8 +32,6 @@ class _Subsampled(MatrixFree):
         super().__init__(len(kept), n)
         self.kept, self.size = kept, size
         self.scale = math.sqrt(size / len(kept))
-        if size == n:  # elsewhere columns are missing, and rows are not orthogonal
-            self.frame = n / len(kept)
 
     def norm(self) -> float:
         return self.scale if self.size == self.shape[1] else super().norm()
@@ -75,6 +73,7 @@ class SubsampledDCT(_Subsampled):
 
     def __init__(self, signs: Tensor, kept: Tensor):
         super().__init__(kept, len(signs), len(signs))
+        self.frame = len(signs) / len(kept)
         self.signs = signs
 
     @classmethod
@@ -130,6 +129,7 @@ class PartialCirculant(_Subsampled):
 
     def __init__(self, spectrum: Tensor, kept: Tensor, n: int):
         super().__init__(kept, n, n)
+        self.frame = n / len(kept)
         self.spectrum = spectrum
 
     @classmethod

@@ -42,7 +42,7 @@ from csbench.runner.plan import Cell, make_cells
 from csbench.solvers.latent import projection as project
 from csbench.solvers.latent.adam import LatentFit, LatentSearch, search_latent
 from csbench.solvers.latent.in_range import InRange
-from csbench.solvers.latent.quasi_newton import FastSearch, Objective, descend, inverse_hessian, search_latent_fast
+from csbench.solvers.latent.quasi_newton import FastSearch, descend_from, first_metric, search_latent_fast
 
 RESTARTS = 10  # of each search
 ADAM_STEPS = 200
@@ -79,18 +79,11 @@ def least(
     bfgs = search_latent_fast(generator, A, y, FastSearch(lmbd, restarts=RESTARTS), rng)
     adam = search_latent(generator, A, y, LatentSearch(lmbd, RESTARTS, ADAM_STEPS, 0.1, "zero"), rng)
     starts = torch.stack([bfgs.z, adam.z, oracle], 1)
-    return _best([bfgs, adam, *_descents(generator, A, y, lmbd, starts, rng)])
-
-
-def _descents(
-    generator: Generator, A: LinearOperator, y: Tensor, lmbd: float, starts: Tensor, rng: torch.Generator
-) -> list[LatentFit]:
-    """BFGS from each of the starts, shape [images, count, latent_dim]; none of them is dropped on the way."""
-    objective = Objective(generator, A, lmbd)
     draws = torch.randn(DRAWS, generator.latent_dim, generator=rng).to(y)
-    metric = inverse_hessian(objective.measured_and_pulled_back(draws, rng)[1], lmbd)
     search = FastSearch(lmbd, restarts=1, flat=FLAT, rough=0)
-    return [descend(objective, objective, y, start[:, None], metric, search) for start in starts.unbind(1)]
+    metric = first_metric(generator, A, lmbd, draws, rng)
+    more = [descend_from(generator, A, y, search, start, metric) for start in starts.unbind(1)]
+    return _best([bfgs, adam, *more])
 
 
 def _best(fits: list[LatentFit]) -> LatentFit:

@@ -36,6 +36,7 @@ IMAGES = 3
 LEAST_SECONDS = 0.05  # that a cell is taken to last
 ONCE = 0.2  # of a cell's time, whatever the number of images
 PER_ENTRY = 3e-8  # seconds, of A
+INTERPRETED = 150.0  # seconds for cells whose functions are not compiled
 SHARE = 0.25  # of the time that the budget leaves to each method, for its dearest cell
 Outcome = Literal["proved", "changed", "stale"]
 
@@ -267,7 +268,8 @@ def examined(group: Group, folder: Path, seconds: float, limit: float) -> Iterat
             answers.replace(differing, better)
     ran = _ran(old, new, range(len(group.jobs)))
     if again := _interpreted(group, changes, ran):
-        extra = _both(group.side, here, folder / "interpreted", again, gone, come, limit, compiled=False)
+        patience = min(limit, INTERPRETED)  # what has not come by then is not seen, and nothing else is lost
+        extra = _both(group.side, here, folder / "interpreted", again, gone, come, patience, compiled=False)
         for spans, more in zip(ran, _ran(*extra, range(len(again))), strict=True):
             for path, found in more.items():
                 spans.setdefault(path, set()).update(found)
@@ -315,9 +317,9 @@ def _ran(old: Answers, new: Answers, numbers: Collection[int]) -> tuple[Spans, S
 
 
 def _interpreted(group: Group, changes: dict, ran: tuple[Spans, Spans]) -> list[dict[str, Any]]:
-    """One image of the cheapest cell of each method that has compiled lines which nobody saw run."""
+    """One image of the cheapest cell of each method that has compiled lines which nobody saw run; smallest first."""
     jobs = []
-    for claim in group.claims:
+    for claim in sorted(group.claims, key=lambda claim: claim.cells[0][0].problem.m):
         if any(one.compiled for one in _unseen(changes[id(claim)], ran)):
             job = group.jobs[group.owner.index(claim)]
             jobs.append(job | {"problem": job["problem"] | {"images": 1}})

@@ -101,27 +101,56 @@ def search_latent_fast(
     latent_dim = generator.latent_dim
     candidates = torch.randn(search.candidates, latent_dim, generator=rng, dtype=torch.float32).to(y)
     low = search.in_bf16(y)
-    objective = Objective(generator, A, search.lmbd)
-    rough = Objective(deepcopy(generator).bfloat16(), A.to(torch.bfloat16), search.lmbd) if low else objective
+    objective = _Objective(generator, A, search.lmbd)
+    rough = _Objective(deepcopy(generator).bfloat16(), A.to(torch.bfloat16), search.lmbd) if low else objective
     rows = max(1, int(CHUNK_BYTES / (COPIES * (A.shape[1] + latent_dim**2) * y.element_size())))
     measured, pulled = map(
         torch.cat,
         zip(*(rough.measured_and_pulled_back(z, rng) for z in candidates.split(rows)), strict=True),
     )
-    metric = inverse_hessian(pulled, search.lmbd)
+    metric = _inverse_hessian(pulled, search.lmbd)
     parts = []
     for target in y.split(max(1, rows // search.restarts)):
         # f up to ||y||^2, which is the same for all candidates of an image
         screened = measured.square().sum(1) + search.lmbd * candidates.square().sum(1) - 2 * (target @ measured.T)
         starts = candidates[screened.topk(search.restarts, 1, largest=False).indices]
-        parts.append(descend(objective, rough, target, starts, metric, search))
+        parts.append(_descend(objective, rough, target, starts, metric, search))
     diagnostics = {name: torch.cat([part.diagnostics[name] for part in parts]) for name in parts[0].diagnostics}
     diagnostics["generator_evaluations"] += len(candidates)
     return LatentFit(torch.cat([part.z for part in parts]), torch.cat([part.x for part in parts]), diagnostics)
 
 
+def first_metric(
+    generator: nn.Module,
+    A: LinearOperator,
+    lmbd: float,
+    draws: Float[Tensor, "draws latent_dim"],
+    rng: torch.Generator,
+) -> Float[Tensor, "latent_dim latent_dim"]:
+    """The first inverse Hessian of the search, from draws of z; `rng` draws directions for it."""
+    objective = _Objective(generator, A, lmbd)
+    return _inverse_hessian(objective.measured_and_pulled_back(draws, rng)[1], lmbd)
+
+
+def descend_from(
+    generator: nn.Module,
+    A: LinearOperator,
+    y: Float[Tensor, "batch m"],
+    search: FastSearch,
+    starts: Float[Tensor, "batch latent_dim"],
+    metric: Float[Tensor, "latent_dim latent_dim"],
+) -> LatentFit:
+    """BFGS from one given start for each row of y, which is not dropped on the way.
+
+    Args:
+        metric: of `first_metric`.
+    """
+    objective = _Objective(generator, A, search.lmbd)
+    return _descend(objective, objective, y, starts[:, None], metric, search)
+
+
 @dataclass(frozen=True)
-class Objective:
+class _Objective:
     """f(z) = ||A G(z) - target||^2 + lmbd ||z||^2, row by row; G and A may be of a lower precision than z and f."""
 
     generator: nn.Module
@@ -186,7 +215,7 @@ class _Rows:
         return self.select((first[:, None] + order).flatten())
 
 
-def inverse_hessian(pulled: Float[Tensor, "draws latent_dim"], lmbd: float) -> Float[Tensor, "latent_dim latent_dim"]:
+def _inverse_hessian(pulled: Float[Tensor, "draws latent_dim"], lmbd: float) -> Float[Tensor, "latent_dim latent_dim"]:
     """(2 mean(J^T J) + 2 lmbd I)^-1, damped, [latent_dim, latent_dim], from draws of J^T v, E[v v^T] = I, one a row."""
     pulled = pulled[pulled.isfinite().all(1)]
     gram = pulled.T @ pulled / max(1, len(pulled))
@@ -195,9 +224,9 @@ def inverse_hessian(pulled: Float[Tensor, "draws latent_dim"], lmbd: float) -> F
     return torch.linalg.inv(2 * (gram + ridge * torch.eye(k).to(gram)))
 
 
-def descend(
-    objective: Objective,
-    rough: Objective,
+def _descend(
+    objective: _Objective,
+    rough: _Objective,
     y: Float[Tensor, "batch m"],
     starts: Float[Tensor, "batch restarts latent_dim"],
     metric: Float[Tensor, "latent_dim latent_dim"],
@@ -210,8 +239,12 @@ def descend(
         metric: the first inverse Hessian.
     """
     batch, restarts, _ = starts.shape
-    live = _begun(rough, y, starts, metric)
-    image = live.image
+    image = torch.arange(batch, device=y.device).repeat_interleave(restarts)
+    rank = torch.arange(restarts, device=y.device).repeat(batch)
+    z = starts.flatten(0, 1)
+    value, gradient = rough.value_and_gradient(z, y[image])
+    live = _Rows(image, rank, y[image], z, value, value, gradient, metric.expand(len(z), -1, -1))
+
     found = torch.empty_like(starts[:, 0])
     fell = torch.empty_like(y[:, 0])
     reached = torch.empty_like(starts[:, :, 0])
@@ -259,17 +292,7 @@ def descend(
     return LatentFit(found, x, diagnostics)
 
 
-def _begun(function: Objective, y: Tensor, starts: Tensor, metric: Tensor) -> _Rows:
-    """All starts of all images, before the first step; arguments as for `descend`."""
-    batch, restarts, _ = starts.shape
-    image = torch.arange(batch, device=y.device).repeat_interleave(restarts)
-    rank = torch.arange(restarts, device=y.device).repeat(batch)
-    z = starts.flatten(0, 1)
-    value, gradient = function.value_and_gradient(z, y[image])
-    return _Rows(image, rank, y[image], z, value, value, gradient, metric.expand(len(z), -1, -1))
-
-
-def _step(rows: _Rows, function: Objective) -> _Rows:
+def _step(rows: _Rows, function: _Objective) -> _Rows:
     """One step of BFGS for every row.
 
     A row moves only if its objective falls. A refused step still tells the curvature along it, which shortens the next;
