@@ -225,18 +225,11 @@ def _inverse_hessian(pulled: Float[Tensor, "draws latent_dim"], lmbd: float) -> 
 
 
 def _descend(
-    objective: _Objective,
-    rough: _Objective,
-    y: Float[Tensor, "batch m"],
-    starts: Float[Tensor, "batch restarts latent_dim"],
-    metric: Float[Tensor, "latent_dim latent_dim"],
-    search: FastSearch,
+    objective: _Objective, rough: _Objective, y: Tensor, starts: Tensor, metric: Tensor, search: FastSearch
 ) -> LatentFit:
     """The descent from starts of shape [batch, restarts, latent_dim].
 
-    Args:
-        rough: stands in for the objective in the first rungs.
-        metric: the first inverse Hessian.
+    `rough` stands in for the objective in the first rungs, and `metric` is the first inverse Hessian.
     """
     batch, restarts, _ = starts.shape
     image = torch.arange(batch, device=y.device).repeat_interleave(restarts)
