@@ -69,10 +69,6 @@ class MadeOf:
     def to_json(self) -> str:
         return json.dumps(asdict(self), sort_keys=True)
 
-    @classmethod
-    def from_json(cls, text: str) -> MadeOf:
-        return cls(**json.loads(text))
-
     def completed(self, stored: MadeOf | None) -> MadeOf:
         """With what `stored` says of images and packages that are not on this machine: nothing speaks against it."""
         if stored is None:

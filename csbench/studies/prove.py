@@ -26,7 +26,7 @@ from csbench.freshness.closure import Closure, closure
 from csbench.freshness.lineage import Lineage, Proof
 from csbench.freshness.made_by import ROOT, MadeOf
 from csbench.freshness.source import Tree
-from csbench.freshness.states import ACCEPTED, other_code
+from csbench.freshness.states import other_code
 from csbench.results.store import read_file, read_provenance, results_file
 from csbench.runner.plan import Cell
 from csbench.runner.states import suite_states
@@ -394,8 +394,3 @@ def _largest(a: np.ndarray, b: np.ndarray) -> tuple[float, str]:
     with np.errstate(invalid="ignore"):
         size = float(np.nanmax(np.abs(a.astype(np.float64) - b.astype(np.float64)), initial=0.0))
     return size, f"by up to {size:.2g}"
-
-
-def remaining(suite: Suite, results: Path) -> int:
-    """How many cells of a suite are not accepted."""
-    return sum(verdict.state not in ACCEPTED for _, verdict in suite_states(suite, results).cells)
