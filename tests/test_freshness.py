@@ -247,9 +247,21 @@ def test_a_renamed_helper_differs_where_it_is_named(package):
     assert len(gone) == 3
 
 
+def test_a_tolerance_that_changed_is_proved_by_no_run(package):
+    old = package(start="TOL = 1e-6\ndef go(x):\n    return x > TOL\n")
+    new = package(start="TOL = 1e-5\ndef go(x):\n    return x > TOL\n")
+    _, (come,) = differences(old, new, root_of(old), root_of(new))
+    assert come.number
+    assert not come.is_covered([(1, 0, 1, 10)])
+    assert "only a number differs" in str(come)
+
+
 def test_every_branch_of_a_changed_expression_has_to_run(package):
     old = package(start="def go(x):\n    return x if x > 0 else 1\n")
     new = package(start="def go(x):\n    return x if x > 0 else 2\n")
+    _, (come,) = differences(old, new, root_of(old), root_of(new))
+    assert come.number
+    new = package(start="def go(x):\n    return x if x > 0 else -x\n")
     _, (come,) = differences(old, new, root_of(old), root_of(new))
     assert not come.is_covered([(2, 11, 2, 12), (2, 16, 2, 21)])
     assert come.is_covered([(2, 16, 2, 21), (2, 27, 2, 28)])

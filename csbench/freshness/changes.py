@@ -8,9 +8,10 @@ elsewhere: whoever moves code has changed nothing that could go unseen. Of a sta
 from __future__ import annotations
 
 import ast
+import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from pathlib import Path
 
@@ -31,19 +32,23 @@ class Changed:
         path: of its file, from the root of its checkout.
         spans: of the source, in each of which something must have run.
         compiled: whether numba compiles the function that it is in, so that no interpreter sees it run.
+        number: whether nothing but a number in it differs, such as a tolerance. That is no refactoring: on a few cells
+            it may make no difference, and on others it may.
     """
 
     path: str
     unit: str
     spans: tuple[Span, ...]
     compiled: bool
+    number: bool = False
 
     def is_covered(self, executed: Collection[Span]) -> bool:
-        """Whether each of the spans holds an executed instruction."""
-        return all(any(_within(one, span) for one in executed) for span in self.spans)
+        """Whether each of the spans holds an executed instruction, and running it says enough."""
+        return not self.number and all(any(_within(one, span) for one in executed) for span in self.spans)
 
     def __str__(self) -> str:
-        return f"{self.path}:{self.spans[0][0]} ({self.unit or 'module'})"
+        where = f"{self.path}:{self.spans[0][0]} ({self.unit or 'module'})"
+        return f"{where}, where only a number differs" if self.number else where
 
 
 def differences(old: Closure, new: Closure, old_root: Path, new_root: Path) -> tuple[list[Changed], list[Changed]]:
@@ -60,8 +65,12 @@ def differences(old: Closure, new: Closure, old_root: Path, new_root: Path) -> t
         for tag, a, b, c, d in matcher.get_opcodes():
             if tag != "equal":
                 known = " ".join(s.text for s in theirs[a:b])
+                forms = {_without_numbers(s.text) for s in theirs[a:b]}
                 gone += [one for s in theirs[a:b] if other and (one := _changed(old, other, s, old_root, ""))]
-                come += [one for s in ours[c:d] if (one := _changed(new, unit, s, new_root, known))]
+                for s in ours[c:d]:
+                    if (one := _changed(new, unit, s, new_root, known)) is not None:
+                        number = _without_numbers(s.text) in forms and s.text not in known
+                        come.append(replace(one, number=number))
     gone += [one for unit in before for s in unit.statements if (one := _changed(old, unit, s, old_root, ""))]
     gone += _imports(old, new, old_root)
     come += _imports(new, old, new_root)
@@ -105,6 +114,10 @@ def _alike(statement: Statement) -> str:
     if isinstance(node, ast.ImportFrom):
         return f"import {sorted((alias.name, alias.asname or '') for alias in node.names)}"
     return statement.text
+
+
+def _without_numbers(text: str) -> str:
+    return re.sub(r"Constant\(-?[\d.]+(e[-+]?\d+)?j?\)", "Constant(number)", text)
 
 
 def _imports(these: Closure, others: Closure, root: Path) -> Iterator[Changed]:
