@@ -20,8 +20,7 @@ from csbench.freshness.closure import Closure, closure
 from csbench.freshness.lineage import Lineage, Proof
 from csbench.freshness.made_by import made_of
 from csbench.freshness.source import Tree
-
-from .conftest import ROOT
+from tests.conftest import ROOT
 
 SNIPPETS = {  # least minor version of Python 3 that reads it, source, hash
     "f-strings": (
