@@ -99,7 +99,7 @@ def _unit_digest(unit: Unit) -> str:
 
 
 def _counterpart(unit: Unit, others: list[Unit]) -> Unit | None:
-    """The unit of the other code that this one came from: of the same name, of the same body, or gone to another class."""
+    """The unit of the other code that this one came from: of the same name or body, or gone to another class."""
     same_name = [one for one in others if one.name == unit.name]
     here = [one for one in same_name if one.module == unit.module]
     if here or (same_name and unit.name):

@@ -271,8 +271,8 @@ def test_a_new_refusal_need_not_run_but_its_condition_must(package):
     new = package(start="def go(x):\n    if x < 0:\n        raise ValueError(x)\n    return x\n")
     _, (come,) = differences(old, new, root_of(old), root_of(new))
     assert come.spans[0][0] == 2
-    caught = "def go(x):\n    try:\n        if x < 0:\n            raise ValueError(x)\n    except ValueError:\n        x = 1\n"
-    new = package(start=caught + "    return x\n")
+    caught = "    try:\n        if x < 0:\n            raise ValueError(x)\n    except ValueError:\n        x = 1\n"
+    new = package(start=f"def go(x):\n{caught}    return x\n")
     _, come = differences(old, new, root_of(old), root_of(new))
     assert 4 in {one.spans[0][0] for one in come}
 
