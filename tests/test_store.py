@@ -10,7 +10,8 @@ from csbench import load_results, load_suite
 from csbench.core.errors import ResultsError
 from csbench.results.journal import Journal
 from csbench.results.schema import SCHEMA, SCHEMA_VERSION
-from csbench.results.store import make_table, published_cells, read_file, read_provenance, results_file, write_file
+from csbench.results.folder import results_file
+from csbench.results.store import make_table, published_cells, read_file, read_provenance, write_file
 
 
 def rows(m: int = 25, draw: int = 0, method: str = "zeros", images: int = 3, **changes) -> pa.Table:

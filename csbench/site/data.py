@@ -32,7 +32,8 @@ from csbench.report.marks import MARKS
 from csbench.report.samples import Estimate, Samples, samples
 from csbench.report.standings import Standing, Standings, standings
 from csbench.results.artefact_kinds import EVALUATIONS
-from csbench.results.store import load_results, read_provenance, results_digest, results_file
+from csbench.results.folder import results_file
+from csbench.results.store import load_results, read_provenance, results_digest
 
 METRICS = ("mse", "psnr", "ssim", "relative_l2")
 
