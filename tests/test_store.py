@@ -51,7 +51,7 @@ def test_bytes_do_not_depend_on_the_order_of_rows_or_columns(file, tmp_path):
 
 
 def metadata(version: int) -> dict[str, str]:
-    return {"csbench_schema_version": str(version)}
+    return {"csbench_schema_version": str(version), "csbench_provenance": '{"r": {}}'}
 
 
 @pytest.mark.parametrize(
@@ -76,10 +76,10 @@ def metadata(version: int) -> dict[str, str]:
 )
 def test_untrustworthy_files_are_refused(file, tmp_path, change, message):
     good = pq.ParquetFile(file).read()
-    changed = change(good)
+    changed = change(good.replace_schema_metadata(None))
     assert changed.schema.names[4] == "m" or "mse" in message
     if changed.schema.metadata is None:
-        changed = changed.replace_schema_metadata(good.schema.metadata)
+        changed = changed.replace_schema_metadata(metadata(SCHEMA_VERSION))
     pq.write_table(changed, file)
     with pytest.raises(ResultsError, match=r"method=zeros\.parquet") as caught:
         load_results("mnist-gaussian", tmp_path)

@@ -329,7 +329,7 @@ def _all_done(asked: Suite, results: Path) -> dict[str, Any] | None:
     if not known or open_cells(known["counts"]):
         return None
     with Journal(results) as journal:
-        return None if any(journal.finished()) else known["counts"]
+        return None if journal.finished() else known["counts"]
 
 
 def _place(jobs: int | None, dask: str | None, dask_cluster: Path | None) -> AbstractContextManager[Place]:

@@ -36,6 +36,11 @@ def write_atomically(path: Path, data: bytes) -> None:
             temporary.unlink()
 
 
+def described(error: OSError) -> str:
+    """File and reason of an error of the system, on one line."""
+    return f"{os.fsdecode(error.filename)}: {error.strerror}" if error.filename and error.strerror else str(error)
+
+
 def listed(folder: Path, pattern: str) -> list[Path]:
     """What in a folder matches, sorted; empty where there is no such folder.
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 MOUNTS = Path("/proc/self/mountinfo")
 LOCAL = {
-    "bcachefs", "btrfs", "ecryptfs", "exfat", "ext2", "ext3", "ext4", "f2fs", "jfs", "ntfs", "ntfs3", "overlay", "ramfs",
-    "reiserfs", "rootfs", "tmpfs", "ubifs", "vfat", "xfs", "zfs",
+    "bcachefs", "btrfs", "ecryptfs", "exfat", "ext2", "ext3", "ext4", "f2fs", "jfs", "ntfs", "ntfs3", "overlay",
+    "ramfs", "reiserfs", "rootfs", "tmpfs", "ubifs", "vfat", "xfs", "zfs",
 }  # fmt: skip
 
 

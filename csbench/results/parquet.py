@@ -123,7 +123,10 @@ def _runs(path: Path, text: str) -> dict[str, dict[str, Any]]:
         raise ResultsError(f"{path}: its provenance is no object of runs; restore or delete it")
     for run, facts in runs.items():
         parts = facts.get("made_of", {})
-        if fault_of(run) or not isinstance(parts, dict) or not all(isinstance(one, dict) for one in parts.values()):
+        whole = isinstance(parts, dict) and all(isinstance(one, dict) for one in parts.values())
+        commits = [commit for name in ("commit", "hashed_at") if (commit := facts.get(name)) is not None]
+        whole = whole and all(isinstance(commit, str) and commit.isalnum() for commit in commits)  # no option of Git
+        if fault_of(run) or not whole:
             raise ResultsError(f"{path}: the provenance of run {shown(run)} is damaged; restore or delete the file")
     return runs
 
