@@ -100,7 +100,7 @@ def _stored_table(path: Path, form: Form) -> pa.Table:
     found = feather.read_table(path) if path.suffix == ".feather" else parquet.ParquetFile(path).read()
     facts = found.schema.metadata or {}
     for name in form.shared:
-        found = found.append_column(name, pa.array([facts[name.encode()].decode()] * len(found), pa.string()))
+        found = found.append_column(name, pa.array([facts.get(name.encode(), b"").decode()] * len(found), pa.string()))
     found = found.select(list(form.columns)).replace_schema_metadata(None)
     types = [found.schema.field(name).type if of == "vector" else _type(of, ()) for name, of in form.columns.items()]
     return found.cast(pa.schema(list(zip(form.columns, types, strict=True))))

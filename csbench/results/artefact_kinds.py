@@ -18,10 +18,10 @@ def _fault_of_picture(row: Row) -> str | None:
 RECONSTRUCTIONS = Kind(
     "reconstructions",
     ".reconstructions/suite={suite}/method={method}/{key}.feather",
-    {"x_hat": "vector", "made_by": "string", "run_id": "string"},
+    {"x_hat": "vector", "made_by": "string", "run_id": "string", "sha256": "string"},
     identity=(),
     command="csbench run",
-    shared=("made_by", "run_id"),
+    shared=("made_by", "run_id", "sha256"),
     published=False,
 )
 

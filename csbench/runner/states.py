@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
+from collections.abc import Container
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -32,6 +33,11 @@ class States:
         for cell, verdict in self.cells:
             table[cell.method_name][verdict.state] += 1
         return {name: {state: count[state] for state in STATES} for name, count in table.items()}
+
+    def without_missing(self, methods: Container[str]) -> States:
+        """Without the cells of these methods that have never run."""
+        there = [(c, v) for c, v in self.cells if v.state != "missing" or c.method_name not in methods]
+        return States(self.suite, there)
 
     def reasons(self) -> dict[str, dict[str, int]]:
         """Method to why its cells are not fresh, with the number of cells that each reason holds for."""

@@ -60,10 +60,11 @@ def rescore(suite: Suite, results: Path, report: Callable[[], None] = lambda: No
     for problem, cell, run_id, file, rows in work:
         holds = partial(lineage.connects, cell.made_by)
         x_hat = kept(results, suite.name, method_of(file.path), cell.key, run_id, holds)
-        if x_hat is None:
-            file.lost += 1
+        simulated = None if x_hat is None else _simulated(problem)
+        if x_hat is None or simulated is None or x_hat.shape != (simulated[0].batch, simulated[0].n):
+            file.lost += 1  # or of another problem, as a file may be that somebody has copied
         else:
-            columns = metric_columns(torch.from_numpy(x_hat), *(simulated := _simulated(problem)))
+            columns = metric_columns(torch.from_numpy(x_hat), *simulated)
             place = {image: i for i, image in enumerate(simulated[1].ids.tolist())}
             for row, image in rows.items():
                 for name in METRICS:
