@@ -10,7 +10,8 @@ from csbench.core.errors import CsbenchError, UsageError
 LONGEST = 100  # letters of a name: with what stands around it, file systems take 255 bytes
 SHOWN = 60  # letters of a wrong name in a message
 DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{i}" for port in ("com", "lpt") for i in range(10))}  # of Windows
-RESERVED = DEVICES | {"truth", "measurements"}  # pictures that belong to no method
+NO_METHOD = {"truth", "measurements"}  # what pictures are of that no method made
+RESERVED = DEVICES | NO_METHOD
 PLAIN = "[A-Za-z0-9][A-Za-z0-9._-]*"
 PARAMETER = "[a-z][a-z0-9_]*=[A-Za-z0-9.+-]+"
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from csbench.core.errors import ResultsError
 from csbench.core.files import write_atomically
-from csbench.core.names import checked, fault_of, shown
+from csbench.core.names import NO_METHOD, checked, fault_of, shown
 from csbench.results import artefact_formats as formats
 from csbench.results.folder import METHOD
 
@@ -64,6 +64,8 @@ class Kind:
             ResultsError: one of these is no name, so that the file could be anywhere.
         """
         for what, name in of.items():
+            if name in NO_METHOD:
+                continue
             checked(name.removeprefix(METHOD), f"{self.name} of {what}", "~", ResultsError)
         return results / self.place.format(**of)
 

@@ -5,8 +5,8 @@ import shutil
 
 import pytest
 
-from csbench.results.merge import merge_folders
 from csbench.results.folder import results_file
+from csbench.results.merge import merge_folders
 from csbench.results.store import load_results, read_file, read_provenance, write_file
 
 

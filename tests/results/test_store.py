@@ -8,9 +8,9 @@ import pytest
 
 from csbench import load_results, load_suite
 from csbench.core.errors import ResultsError
+from csbench.results.folder import results_file
 from csbench.results.journal import Journal
 from csbench.results.schema import SCHEMA, SCHEMA_VERSION
-from csbench.results.folder import results_file
 from csbench.results.store import make_table, published_cells, read_file, read_provenance, write_file
 
 
