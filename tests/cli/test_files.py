@@ -1,9 +1,10 @@
-"""What commands say where files and folders are not what they should be: one line, the right exit code, nothing lost."""
+"""Files and folders that are not what they should be: one line, the right exit code, nothing lost."""
 
 import json
 import os
 import shutil
 import subprocess
+import sys
 
 import pytest
 
@@ -140,8 +141,6 @@ def test_an_output_that_cannot_be_written_is_named(csbench, copied, tmp_path):
 
 
 def test_a_screen_that_takes_nothing_more_is_said(environment, tmp_path):
-    import sys
-
     command = [sys.executable, "-m", "csbench", "list", "suites"]
     with open("/dev/full", "w") as full:
         done = subprocess.run(command, cwd=tmp_path, env=environment, stdout=full, stderr=subprocess.PIPE, text=True)
@@ -166,8 +165,6 @@ def test_what_was_computed_is_kept_where_the_results_cannot_be_written(csbench, 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs a user whom no permission stops, to become one")
 def test_folders_that_may_not_be_read_or_written_are_named(environment, copied, tmp_path):
-    import sys
-
     def as_nobody(*words: str) -> subprocess.CompletedProcess:
         command = [sys.executable, "-m", "csbench", *words]
         return subprocess.run(

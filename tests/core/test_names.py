@@ -13,7 +13,8 @@ from csbench.core.names import LONGEST, check_distinct, checked, fault_of
 
 WRONG = [
     "", ".", "..", "../../escaped", "a/b", "a\\b", "a|b", "<img src=x>", "a b", "a,b", "my[1]", "-x", ".x", "x.", "a\n",
-    "\x1b[2J", "a\x00", "\u202eabc", "\udcff", "ä", "é", "ﬁ", "a=b", "con", "NUL", "com1.txt", "truth", "x" * 101, None, 3,
+    "\x1b[2J", "a\x00", "\u202eabc", "\udcff", "ä", "é", "ﬁ", "a=b", "con", "NUL", "com1.txt", "truth", "x" * 101, None,
+    3,
 ]  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import shutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -45,7 +46,7 @@ from tests.results.test_store import rows
 SUITE, METHOD = "mnist-noise", "zeros"
 OTHERS = ("lasso-dct", "mean")
 PUBLISHED = ROOT / "results"
-few = settings(deadline=None, max_examples=150, suppress_health_check=list(HealthCheck))
+few = settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
 NASTY = [
     "",
     "..",
@@ -88,8 +89,13 @@ def readers(results: Path) -> dict[str, Callable[[], object]]:
         "status": lambda: published_cells(results, suite),
         "cite": lambda: (methods_with_results(results, suite), results_digest(results, SUITE)),
         "provenance": lambda: read_provenance(path),
-        "merge": lambda: merge_folders(results, results, results.parent / "merged"),
+        "merge": lambda: merge_folders(results, results, fresh(results.parent / "merged")),
     }
+
+
+def fresh(folder: Path) -> Path:
+    shutil.rmtree(folder, ignore_errors=True)
+    return folder
 
 
 def refused(read: Callable[[], object]) -> str | None:
@@ -191,7 +197,7 @@ def test_forged_metadata_is_refused_or_unused(folder, whole, data):
     path = results_file(folder, SUITE, METHOD)
     table = pq.read_table(io.BytesIO(whole), partitioning=None)
     texts = st.sampled_from(
-        ["", "{}", "[]", "null", "2", "3", "-1", "²", "9" * 5000, '{"r": 1}', '{"../x": {}}', "[" * 9999]
+        ["", "{}", "[]", "null", "3", "-1", "²", "9" * 5000, '{"r": 1}', '{"../x": {}}', "[" * 9999]
     )
     key = data.draw(st.sampled_from(["csbench_schema_version", "csbench_provenance", CHECKSUM, "other"]))
     metadata = {k.decode(): v.decode() for k, v in table.schema.metadata.items() if k.decode() != CHECKSUM}
@@ -231,7 +237,7 @@ def test_rows_that_unpack_to_more_than_a_machine_holds_are_not_unpacked(folder, 
 
 def test_the_board_refuses_what_the_store_refuses(folder, whole):
     path = results_file(folder, SUITE, METHOD)
-    path.write_bytes(whole[:-9] + b"\0" + whole[-8:])
+    path.write_bytes(whole[:-99] + bytes([whole[-99] ^ 1]) + whole[-98:])
     try:
         assert path.name in (refused(lambda: render(folder, [SUITE])) or "")
     finally:
@@ -288,7 +294,7 @@ SEEDS = {
 
 
 @pytest.mark.parametrize("kind", SEEDS)
-@settings(few, max_examples=60)
+@settings(few, max_examples=30)
 @given(data=st.data())
 def test_damaged_artefacts_give_one_line(tmp_path_factory, kind, data):
     seed, read = SEEDS[kind]
@@ -306,6 +312,7 @@ def test_damaged_artefacts_give_one_line(tmp_path_factory, kind, data):
 VALUES = st.recursive(
     st.none() | st.booleans() | st.floats() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=5,
 )
 
 
