@@ -36,7 +36,9 @@ def _folder(path: Path) -> Path:
     return path
 
 
-Results = Annotated[Path, typer.Option("--results", help="Folder of the results.", metavar="DIR", callback=_folder)]
+Results = Annotated[
+    Path, typer.Option("--results", help="Folder of the results.", metavar="DIR", readable=False, callback=_folder)
+]
 Methods = Annotated[str | None, typer.Option("--methods", help="Only these, comma-separated.", metavar="NAME,...")]
 FigureStyle = Annotated[
     Literal["screen", "paper"],

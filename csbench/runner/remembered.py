@@ -67,7 +67,7 @@ def stamp(suite: Suite, results: Path) -> str:
     files.append(lineage_path(results, suite.name))
     folders = [os.environ.get(name) for name in ("CSBENCH_DATA", "CSBENCH_WEIGHTS")]
     facts = f"{code_stamp()}{suite}{results.resolve()}{_seen(files)}{folders}{_packages()}"
-    return hashlib.sha256(facts.encode()).hexdigest()
+    return hashlib.sha256(os.fsencode(facts)).hexdigest()
 
 
 def code_stamp() -> str:
@@ -102,7 +102,7 @@ def _seen(files: Iterable[str | Path]) -> str:
             facts = os.stat(path)
         except OSError:  # an editor's link that leads nowhere, or the journal's, which another run has closed
             continue
-        digest.update(f"{path}\0{facts.st_size}\0".encode())
+        digest.update(os.fsencode(path) + f"\0{facts.st_size}\0".encode())
         if path.endswith(BY_CONTENT):
             with open(path, "rb") as file:
                 digest.update(file.read())
