@@ -17,6 +17,7 @@ from csbench.core.errors import UsageError
 from csbench.core.files import listed
 from csbench.report.families import USES, read_card
 from csbench.report.samples import Estimate
+from csbench.report.style import save
 
 Card = dict[str, Any]
 Z95 = 1.96
@@ -163,5 +164,4 @@ def draw_scores(cards: list[Card], path: Path) -> None:
         axes.set_ylim(0.8, 10.2)
         axes.grid(alpha=0.3)
         axes.legend(frameon=False)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=160, metadata={"Date": None} if path.suffix == ".svg" else None)
+        save(figure, path)

@@ -20,6 +20,8 @@ class Form(Protocol):
     def identity(self) -> tuple[str, ...]: ...
     @property
     def shared(self) -> tuple[str, ...]: ...
+    @property
+    def may_lack(self) -> tuple[str, ...]: ...
 
 
 def read(path: Path, form: Form) -> list[dict[str, Any]]:
@@ -100,7 +102,8 @@ def _stored_table(path: Path, form: Form) -> pa.Table:
     found = feather.read_table(path) if path.suffix == ".feather" else parquet.ParquetFile(path).read()
     facts = found.schema.metadata or {}
     for name in form.shared:
-        found = found.append_column(name, pa.array([facts.get(name.encode(), b"").decode()] * len(found), pa.string()))
+        fact = facts.get(name.encode(), b"") if name in form.may_lack else facts[name.encode()]
+        found = found.append_column(name, pa.array([fact.decode()] * len(found), pa.string()))
     found = found.select(list(form.columns)).replace_schema_metadata(None)
     types = [found.schema.field(name).type if of == "vector" else _type(of, ()) for name, of in form.columns.items()]
     return found.cast(pa.schema(list(zip(form.columns, types, strict=True))))

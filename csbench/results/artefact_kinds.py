@@ -18,10 +18,11 @@ def _fault_of_picture(row: Row) -> str | None:
 RECONSTRUCTIONS = Kind(
     "reconstructions",
     ".reconstructions/suite={suite}/method={method}/{key}.feather",
-    {"x_hat": "vector", "made_by": "string", "run_id": "string", "sha256": "string"},
+    {"x_hat": "vector", "sha256": "string", "made_by": "string", "run_id": "string"},
     identity=(),
     command="csbench run",
-    shared=("made_by", "run_id", "sha256"),
+    shared=("sha256", "made_by", "run_id"),
+    may_lack=("sha256",),
     published=False,
 )
 

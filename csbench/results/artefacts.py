@@ -42,6 +42,7 @@ class Kind:
         shared: columns with the same value in all rows, which stand in the file's metadata.
         made_of: the columns that `made_by` is a hash of; empty where it is a column.
         published: others are of this machine alone, and a damaged file is as good as none.
+        may_lack: those of `shared` that older files do not have, and that are empty then.
         ranges: column to the least and the greatest number that it may hold; NaN and null say that there is none.
         check: what is wrong with a row as a whole.
     """
@@ -54,6 +55,7 @@ class Kind:
     shared: tuple[str, ...] = ()
     made_of: tuple[str, ...] = ()
     published: bool = True
+    may_lack: tuple[str, ...] = ()
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     check: Callable[[Row], str | None] | None = None
 
