@@ -10,7 +10,7 @@ from typing import Literal
 
 from csbench.catalogue.sources import Class, Fact, Module, Sources
 from csbench.core.errors import UsageError
-from csbench.core.names import checked, kebab
+from csbench.core.names import check_distinct, checked, kebab
 
 Kind = Literal["methods", "datasets", "operators"]
 
@@ -113,6 +113,7 @@ def read_catalogue(kind: Kind, declared: Mapping[str, Path]) -> Catalogue:
                 f"two {kind} are called {entry.name!r}: in {found[entry.name].path} and in {entry.path}; rename one"
             )
         found[entry.name] = entry
+    check_distinct(found, f"the names of {kind}")
     return Catalogue(dict(sorted(found.items())), tuple(reader.untaken()))
 
 

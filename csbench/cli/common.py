@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
 import sys
 import textwrap
@@ -11,7 +12,8 @@ from typing import Annotated, Literal, NoReturn
 
 import typer
 
-from csbench.core.errors import UsageError
+from csbench.core.errors import ResultsError, UsageError
+from csbench.core.files import described
 
 app = typer.Typer(
     help="How well does a recovery method get x back from y = A x + noise, when m << n?\n\n"
@@ -23,7 +25,20 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 
-Results = Annotated[Path, typer.Option("--results", help="Folder of the results.", metavar="DIR")]
+
+def _folder(path: Path) -> Path:
+    """Refuses what is there and is no folder that can be looked into, before anything is computed."""
+    try:
+        os.listdir(path)
+    except OSError as error:
+        if not isinstance(error, FileNotFoundError) or path.is_symlink():
+            raise ResultsError(f"--results: {described(error)}; name a folder, or one that is to be made") from None
+    return path
+
+
+Results = Annotated[
+    Path, typer.Option("--results", help="Folder of the results.", metavar="DIR", readable=False, callback=_folder)
+]
 Methods = Annotated[str | None, typer.Option("--methods", help="Only these, comma-separated.", metavar="NAME,...")]
 FigureStyle = Annotated[
     Literal["screen", "paper"],
@@ -31,13 +46,19 @@ FigureStyle = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 GAP = 2  # between the columns of a table
+NEWLINE = "\n"
 NARROWEST = 10  # columns are not wrapped below this
 SuiteName = Annotated[str, typer.Argument(help="Name of a suite, or a TOML file.", metavar="SUITE")]
 
 
 def fail(error: Exception, code: int) -> NoReturn:
-    print(f"csbench: {error}", file=sys.stderr)
+    print(f"csbench: {plain(str(error), keep=NEWLINE)}", file=sys.stderr)
     sys.exit(code)
+
+
+def plain(text: str, keep: str = "") -> str:
+    """Text in which a terminal sees no command and no other direction of writing: such signs as Python writes them."""
+    return "".join(sign if sign.isprintable() or sign in keep else ascii(sign)[1:-1] for sign in text)
 
 
 def names(text: str | None) -> tuple[str, ...]:
@@ -62,7 +83,7 @@ def print_table(title: str, headers: list[str], rows: list[list[str]]) -> None:
         widths[widths.index(max(widths))] -= 1  # the widest column gives way
     print(title)
     for row in (headers, ["-" * width for width in widths], *rows):
-        cells = [textwrap.wrap(cell, width) for cell, width in zip(row, widths, strict=True)]
+        cells = [textwrap.wrap(plain(cell), width) for cell, width in zip(row, widths, strict=True)]
         for parts in itertools.zip_longest(*cells, fillvalue=""):
             line = (" " * GAP).join(part.ljust(width) for part, width in zip(parts, widths, strict=True))
             print(line.rstrip())

@@ -78,10 +78,18 @@ def _catalogue(what: str) -> list[dict[str, Any]]:
             for s in suites
         ]
     if what == "priors":
-        paths = {path.name: path for folder in reversed(weights_folders()) for path in folder.glob("*.json")}
-        cards = [json.loads(paths[name].read_text()) for name in sorted(paths)]
+        from csbench.core.files import listed
+        from csbench.report.families import read_card
+
+        paths = {path.name: path for folder in reversed(weights_folders()) for path in listed(folder, "*.json")}
+        cards = [read_card(paths[name]) for name in sorted(paths)]
         return [
-            {"name": c["name"], "trained on": c["dataset"], "measurements": c["measurements"], "quality": c["quality"]}
+            {
+                "name": c["name"],
+                "trained on": c["dataset"],
+                "measurements": c["measurements"],
+                "quality": c.get("quality", {}),
+            }
             for c in cards
         ]
     raise UsageError(f"cannot list {what!r}; there are {', '.join([*KINDS, 'suites', 'priors'])}")

@@ -56,7 +56,7 @@ def _check_current(path: Path | None, text: str, results: Path) -> None:
 
     if path is None:
         raise UsageError("--check with --format needs -o, the file to check")
-    found = path.read_text(encoding="utf-8") if path.is_file() else ""
+    found = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
     if found != text:
         diff = difflib.unified_diff(found.splitlines(), text.splitlines(), str(path), "from the results", lineterm="")
         print("\n".join(diff))

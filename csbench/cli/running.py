@@ -53,6 +53,8 @@ def run(
 ) -> None:
     """Run what is missing, changed, stale or failed of a suite, and show its leaderboard.
 
+    Of methods that the suite does not name, no more than has run there before.
+
     Example: csbench run mnist-gaussian --methods lasso-dct,csgm-vae --m 25,50 --timeout 300,csgm-vae=900
     """
     from csbench.catalogue.suites import load_suite
@@ -63,7 +65,7 @@ def run(
     part = whole.narrowed(integers("--m", m), images, draws, names(methods))
     if unknown := of_method.keys() - set(part.methods):
         raise UsageError(f"--timeout names {min(unknown)}, which is not among the methods of this run")
-    asked = replace(part, methods=names(methods) or whole.methods)
+    asked = replace(part, methods=names(methods) or ("the suite's, and what others have run",))
     from csbench.cli.summary import report
     from csbench.runner.ran import Ran
 
@@ -73,11 +75,14 @@ def run(
     from csbench.cli.watching import Bars
     from csbench.runner.limits import Limits
     from csbench.runner.run import run_suite  # imports torch, so only once the call is known to be right
+    from csbench.runner.states import with_published
 
-    part, broken = _loadable(part, methods)
+    part, broken = _loadable(part if methods else with_published(part, results), methods)
+    others = frozenset() if methods else frozenset(part.methods) - frozenset(whole.narrowed().methods)
     limits = Limits(seconds or part.timeout, of_method, memory)
     with _place(jobs, dask, dask_cluster) as place:
-        ran = run_suite(part, results, place, limits, fresh, Bars(whole.name, fresh), None if broken else asked)
+        remembered = None if broken else asked
+        ran = run_suite(part, results, place, limits, fresh, Bars(whole.name, fresh), remembered, others)
     if ran.interrupted:
         words = " ".join(sys.argv[1:])
         print(f"interrupted; what is finished is kept. Go on with: csbench {words}", file=sys.stderr)
@@ -329,7 +334,7 @@ def _all_done(asked: Suite, results: Path) -> dict[str, Any] | None:
     if not known or open_cells(known["counts"]):
         return None
     with Journal(results) as journal:
-        return None if any(journal.finished()) else known["counts"]
+        return None if journal.finished() else known["counts"]
 
 
 def _place(jobs: int | None, dask: str | None, dask_cluster: Path | None) -> AbstractContextManager[Place]:

@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from csbench.catalogue.suites import Suite
-from csbench.core.files import write_atomically
+from csbench.core.errors import CsbenchError
+from csbench.core.files import described, write_atomically
 from csbench.report.leaderboard import render_suite, terminal_table
 from csbench.report.ranking import Standings, standings
 from csbench.results.store import load_results
@@ -39,7 +40,12 @@ def report(
     board = whole if whole.name == part.name else part  # the leaderboard is of all m and draws
     frame = load_results(part.name, results)
     table = standings(frame, board) if len(frame) else None
-    files = [*ran.written, *(_drawn(table, results) if table else [])]
+    try:
+        files = [*ran.written, *(_drawn(table, results) if table else [])]
+    except OSError as error:
+        raise CsbenchError(
+            f"{described(error)}; all rows are stored in {results}/. Mend that and run again for the leaderboard"
+        ) from error
     if as_json:
         print(json.dumps(_for_machines(board.name, ran.counts, table, files, ran.seconds), indent=2))
         return 1 if bad else 0

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from csbench.cli.common import AsJson, Methods, Results, SuiteName, app, names, print_table
+from csbench.cli.common import AsJson, Methods, Results, SuiteName, app, names, plain, print_table
 from csbench.core.errors import CsbenchError, UsageError
 from csbench.core.paths import METHODS
 
@@ -30,12 +30,12 @@ def show(
         print(json.dumps(found, indent=2))
         return
     for name in ("suite", "method", "params", "rows", "statuses"):
-        print(f"{name}: {found[name]}")
+        print(f"{name}: {plain(str(found[name]))}")
     print_table(str(file), list(found["cells"][0]), [[str(v) for v in row.values()] for row in found["cells"]])
     for run, facts in found["runs"].items():
         print(f"run {run}")
         for name, value in facts.items():
-            print(f"  {name}: {value}")
+            print(f"  {plain(name)}: {plain(str(value))}")
 
 
 @app.command()

@@ -10,10 +10,13 @@ import io
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from csbench.core.errors import ResultsError
 from csbench.core.files import write_atomically
+from csbench.core.names import fault_of, shown
+
+Outcome = Literal["equal", "differs"]
 
 
 @dataclass(frozen=True)
@@ -34,12 +37,25 @@ class Proof:
     method: str
     old: str
     new: str
-    outcome: Literal["equal", "differs"]
+    outcome: Outcome
     cells: str
     images: int
     deviation: str
     commit: str
     environment: str
+
+    def check(self) -> None:
+        """
+        Raises:
+            ValueError: a field holds what `csbench prove` does not write.
+        """
+        for name in ("method", "old", "new"):
+            if fault := fault_of(getattr(self, name)):
+                raise ValueError(f"{name} {fault}, got {shown(getattr(self, name))}")
+        if self.outcome not in get_args(Outcome):
+            raise ValueError(f"outcome is {shown(self.outcome)}, it must be equal or differs")
+        if self.images < 0:
+            raise ValueError(f"images is {self.images}, it must be 0 or more")
 
 
 COLUMNS = [one.name for one in fields(Proof)]
@@ -63,8 +79,11 @@ class Lineage:
         try:
             with path.open(encoding="utf-8", newline="") as file:
                 rows = list(csv.DictReader(file))
-            return cls(tuple(Proof(**row | {"images": int(row["images"])}) for row in rows))  # type: ignore[arg-type]
-        except (OSError, TypeError, ValueError, KeyError) as error:
+            proofs = tuple(Proof(**row | {"images": int(row["images"])}) for row in rows)  # type: ignore[arg-type]
+            for proof in proofs:
+                proof.check()
+            return cls(proofs)
+        except (OSError, TypeError, ValueError, KeyError, csv.Error) as error:
             raise ResultsError(
                 f"{path}: not a file of proofs ({error}); restore it, or delete it and prove again"
             ) from None

@@ -12,7 +12,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
@@ -68,6 +68,17 @@ class MadeOf:
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def told(cls, made_by: str, parts: Mapping[str, Any] | None) -> MadeOf | None:
+        """What a stored hash is of, by its record; None where this is missing, damaged, or that of another hash."""
+        if parts is None or parts.keys() != {one.name for one in fields(cls)}:
+            return None
+        texts = ("method", "operator")
+        if not all(isinstance(part, str if name in texts else dict) for name, part in parts.items()):
+            return None
+        found = cls(**parts)
+        return found if found.made_by == made_by else None
 
     def completed(self, stored: MadeOf | None) -> MadeOf:
         """With what `stored` says of images and packages that are not on this machine: nothing speaks against it."""

@@ -58,9 +58,10 @@ def read_reference(path: Path, columns: list[str]) -> list[Reference]:
         UsageError: no such file or column.
     """
     try:
-        lines = [line for line in path.read_text().splitlines() if line and not line.startswith("#")]
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read ({error.strerror})") from error
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: cannot be read ({error})") from error
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
     rows = list(csv.DictReader(lines))
     for column in ("m", *columns):
         if not rows or column not in rows[0]:
@@ -73,7 +74,7 @@ def read_reference(path: Path, columns: list[str]) -> list[Reference]:
             Reference(column.removesuffix("_mse").replace("_", "-"), {int(r["m"]): float(r[column]) for r in rows})
             for column in columns
         ]
-    except ValueError as error:
+    except (TypeError, ValueError) as error:  # TypeError: a line has too few cells
         raise UsageError(f"{path}: a cell is not a number ({error})") from error
 
 

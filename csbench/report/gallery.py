@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from csbench.core.files import listed
 from csbench.report.style import STYLES, Style, save
 from csbench.results.artefact_kinds import PICTURES
 
@@ -26,7 +27,7 @@ def read_gallery(results: Path, suite: str) -> dict[str, pd.DataFrame]:
         ResultsError: a file cannot be read or has other columns.
     """
     found = {}
-    for path in sorted(PICTURES.path(results, suite=suite, name=TRUTH).parent.glob("*.parquet")):
+    for path in listed(PICTURES.path(results, suite=suite, name=TRUTH).parent, "*.parquet"):
         frame = PICTURES.frame(PICTURES.read(results, suite=suite, name=path.stem))
         found[path.stem.removeprefix("method=")] = frame.sort_values(["level", "image"])
     return found

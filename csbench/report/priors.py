@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Iterable
@@ -15,8 +14,10 @@ from scipy import stats
 from tabulate import tabulate
 
 from csbench.core.errors import UsageError
-from csbench.report.families import USES
+from csbench.core.files import listed
+from csbench.report.families import USES, read_card
 from csbench.report.samples import Estimate
+from csbench.report.style import save
 
 Card = dict[str, Any]
 Z95 = 1.96
@@ -46,9 +47,9 @@ class Quality:
 
 def read_cards(folders: Iterable[Path], dataset: str) -> list[Card]:
     """The cards of a dataset's priors, of further seeds too, which lie in a folder `seeds` and may lack weights."""
-    paths = [path for folder in folders for path in sorted([*folder.glob("*.json"), *folder.glob("seeds/*.json")])]
-    cards = {card["name"]: card for path in paths if (card := json.loads(path.read_text()))["dataset"] == dataset}
-    return [card for card in cards.values() if "frechet_distance_error" in card["quality"]]
+    paths = [path for folder in folders for place in (folder, folder / "seeds") for path in listed(place, "*.json")]
+    cards = {card["name"]: card for path in paths if (card := read_card(path))["dataset"] == dataset}
+    return [card for card in cards.values() if "frechet_distance_error" in card.get("quality", {})]
 
 
 def qualities(cards: list[Card]) -> list[Quality]:
@@ -163,5 +164,4 @@ def draw_scores(cards: list[Card], path: Path) -> None:
         axes.set_ylim(0.8, 10.2)
         axes.grid(alpha=0.3)
         axes.legend(frameon=False)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=160, metadata={"Date": None} if path.suffix == ".svg" else None)
+        save(figure, path)

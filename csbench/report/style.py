@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from csbench.core.errors import UsageError
+from csbench.core.files import write_atomically
 
 FORMATS = (".svg", ".png", ".pdf")
 
@@ -56,6 +58,7 @@ def check_format(path: Path) -> None:
 
 def save(figure: Any, path: Path) -> None:
     """Write a matplotlib figure, without the time of its making."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     stamp = {"Date": None} if path.suffix == ".svg" else {"CreationDate": None} if path.suffix == ".pdf" else None
-    figure.savefig(path, dpi=160, metadata=stamp)
+    picture = io.BytesIO()
+    figure.savefig(picture, format=path.suffix[1:], dpi=160, metadata=stamp)
+    write_atomically(path, picture.getvalue())

@@ -31,13 +31,21 @@ INTERVAL = re.compile(r"\[(.*), (.*)\]")
 def markdown(columns: Sequence[Column], rows: Sequence[Standing]) -> str:
     """A GitHub table, with intervals behind the figures and the best in bold."""
     body = [[markdown_cell(column.cell(row)) for column in columns] for row in rows]
-    return tabulate(body, [column.header for column in columns], tablefmt="github", disable_numparse=True)
+    headers = [markdown_text(column.header) for column in columns]
+    return tabulate(body, headers, tablefmt="github", disable_numparse=True)
 
 
 def markdown_cell(cell: Cell) -> str:
     """Text, small print and signs."""
-    text = f"[{cell.text}]({cell.link})" if cell.link else f"**{cell.text}**" if cell.best else cell.text
-    return " ".join(part for part in (text, cell.small, cell.signs) if part)
+    text = markdown_text(cell.text)
+    text = f"[{text}]({cell.link})" if cell.link else f"**{text}**" if cell.best else text
+    return " ".join(part for part in (text, markdown_text(cell.small), cell.signs) if part)
+
+
+def markdown_text(text: str) -> str:
+    """Text on one line in which no sign ends a cell of a table, or begins a tag or code."""
+    text = "".join(sign if sign.isprintable() else " " for sign in text)
+    return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", text).replace("|", r"\|").replace("`", r"\`")
 
 
 def terminal(columns: Sequence[Column], rows: Sequence[Standing], title: str) -> Table:

@@ -20,6 +20,8 @@ class Form(Protocol):
     def identity(self) -> tuple[str, ...]: ...
     @property
     def shared(self) -> tuple[str, ...]: ...
+    @property
+    def may_lack(self) -> tuple[str, ...]: ...
 
 
 def read(path: Path, form: Form) -> list[dict[str, Any]]:
@@ -31,9 +33,24 @@ def read(path: Path, form: Form) -> list[dict[str, Any]]:
     """
     if path.suffix == ".json":  # an object whose names are the one column of the identity
         (key,) = form.identity
-        rows = [{key: name, **entry} for name, entry in json.loads(path.read_bytes()).items()]
+        rows = [{**entry, key: name} for name, entry in json.loads(path.read_bytes()).items()]
         return [{name: row[name] for name in form.columns} for row in rows]
     return _stored_table(path, form).to_pandas().to_dict("records")
+
+
+def fault_of_value(value: Any, of: str, range_: tuple[float, float] | None) -> str | None:
+    """What is wrong with a value of a column; None where nothing is.
+
+    Args:
+        of: the type, as the form tells.
+        range_: the least and the greatest number; NaN and None say that there is none.
+    """
+    kind = {"string": str, "list": list, "object": dict}.get(of)
+    if kind is not None and not isinstance(value, kind):
+        return f"is {value!r}, it must be of type {kind.__name__}"
+    if range_ and value is not None and (value < range_[0] or value > range_[1]):
+        return f"is {value}, it must be from {range_[0]:g} to {range_[1]:g}"
+    return None
 
 
 def encode(suffix: str, form: Form, rows: list[dict[str, Any]]) -> bytes:
@@ -85,7 +102,8 @@ def _stored_table(path: Path, form: Form) -> pa.Table:
     found = feather.read_table(path) if path.suffix == ".feather" else parquet.ParquetFile(path).read()
     facts = found.schema.metadata or {}
     for name in form.shared:
-        found = found.append_column(name, pa.array([facts[name.encode()].decode()] * len(found)))
+        fact = facts.get(name.encode(), b"") if name in form.may_lack else facts[name.encode()]
+        found = found.append_column(name, pa.array([fact.decode()] * len(found), pa.string()))
     found = found.select(list(form.columns)).replace_schema_metadata(None)
     types = [found.schema.field(name).type if of == "vector" else _type(of, ()) for name, of in form.columns.items()]
     return found.cast(pa.schema(list(zip(form.columns, types, strict=True))))

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from csbench.results.artefacts import Kind
+import math
+
+from csbench.results.artefacts import Kind, Row
+
+AT_LEAST_0, AT_LEAST_1 = (0, math.inf), (1, math.inf)
+
+
+def _fault_of_picture(row: Row) -> str | None:
+    shape = (row["channels"], row["height"], row["width"])
+    found = len(row["pixels"])
+    return None if found == math.prod(shape) else f"{found} pixels are none of shape {shape}"
+
 
 RECONSTRUCTIONS = Kind(
     "reconstructions",
     ".reconstructions/suite={suite}/method={method}/{key}.feather",
-    {"x_hat": "vector", "made_by": "string", "run_id": "string"},
+    {"x_hat": "vector", "sha256": "string", "made_by": "string", "run_id": "string"},
     identity=(),
     command="csbench run",
-    shared=("made_by", "run_id"),
+    shared=("sha256", "made_by", "run_id"),
+    may_lack=("sha256",),
     published=False,
 )
 
@@ -33,6 +45,7 @@ FLOORS = Kind(
     identity=(),
     command="csbench project",
     made_of=("sha256", "restarts", "steps"),
+    ranges={"image": AT_LEAST_0, "mse": AT_LEAST_0, "restarts": AT_LEAST_0, "steps": AT_LEAST_0},
 )  # fmt: skip
 
 EVALUATIONS = Kind(
@@ -44,6 +57,9 @@ EVALUATIONS = Kind(
     },
     identity=("method", "m", "noise_norm"),
     command="csbench count",
+    ranges={
+        "m": AT_LEAST_1, "noise_norm": AT_LEAST_0, "images": AT_LEAST_1, "once": AT_LEAST_0, "per_image": AT_LEAST_0,
+    },
 )  # fmt: skip
 
 DECOMPOSITIONS = Kind(
@@ -57,6 +73,10 @@ DECOMPOSITIONS = Kind(
     },
     identity=("m", "noise_norm"),
     command="csbench decompose",
+    ranges={
+        "suite_version": AT_LEAST_1, "m": AT_LEAST_1, "noise_norm": AT_LEAST_0, "image": AT_LEAST_0,
+        "total": AT_LEAST_0, "restarts": AT_LEAST_0,
+    },
 )  # fmt: skip
 
 PICTURES = Kind(
@@ -74,4 +94,13 @@ PICTURES = Kind(
     },
     identity=("level",),
     command="csbench gallery",
+    ranges={
+        "level": AT_LEAST_0,
+        "image": AT_LEAST_0,
+        "mse": AT_LEAST_0,
+        "channels": (1, 3),
+        "height": AT_LEAST_1,
+        "width": AT_LEAST_1,
+    },
+    check=_fault_of_picture,
 )

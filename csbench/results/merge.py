@@ -9,6 +9,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from csbench.core.errors import ResultsError, UsageError
+from csbench.core.names import check_distinct
+from csbench.results.folder import results_files
 from csbench.results.journal import Journal
 from csbench.results.schema import COORDINATES, METRICS
 from csbench.results.store import read_file, read_provenance, write_file
@@ -44,7 +46,7 @@ def merge_folders(first: Path, second: Path, output: Path, prefer: str | None = 
     """
     folders = (first, second)
     for folder in folders:
-        if not list(folder.glob("suite=*/*.parquet")):
+        if not results_files(folder):
             raise UsageError(f"no results in {folder}/: they belong in suite=NAME/method=NAME.parquet there")
     with contextlib.ExitStack() as locks:
         for folder in {folder.resolve(): folder for folder in folders}.values():
@@ -53,7 +55,8 @@ def merge_folders(first: Path, second: Path, output: Path, prefer: str | None = 
 
 
 def _merge(folders: tuple[Path, Path], output: Path, prefer: str | None) -> Merged:
-    files = sorted({path.relative_to(folder) for folder in folders for path in folder.glob("suite=*/*.parquet")})
+    files = sorted({path.relative_to(folder) for folder in folders for path in results_files(folder)})
+    check_distinct(map(str, files), f"{' and '.join(map(str, folders))}: the files", ResultsError)
     if output.resolve() not in [folder.resolve() for folder in folders]:
         for name in files:
             if (output / name).exists():
@@ -84,7 +87,7 @@ def _lock(folder: Path, locks: contextlib.ExitStack) -> None:
     if (folder / ".journal.sqlite").exists():
         journal = locks.enter_context(Journal(folder))
         locks.enter_context(journal.exclusive())
-        if cells := len(list(journal.finished())):
+        if cells := len(journal.finished()):
             raise UsageError(
                 f"{folder}/ has {cells} finished cells of a run that has not ended; end it with `csbench run` first"
             )

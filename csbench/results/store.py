@@ -8,8 +8,6 @@ are in `csbench.results.journal`. This module imports no torch.
 from __future__ import annotations
 
 import hashlib
-import io
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,12 +15,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from csbench.catalogue.suites import Suite, load_suite, suite_names
 from csbench.core.errors import ResultsError
 from csbench.core.files import write_atomically
-from csbench.results.schema import DIAGNOSTIC, METRICS, ORDER, SCHEMA, SCHEMA_VERSION, STATUSES
+from csbench.core.names import shown
+from csbench.results.checks import distinct, fault_of_columns, fault_of_diagnostic, fault_of_rows
+from csbench.results.folder import method_of, results_files, suite_of
+from csbench.results.parquet import DAMAGE, encode, open_file, unreadable
+from csbench.results.schema import ORDER, SCHEMA, STATUSES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,11 +35,6 @@ class CellId:
 
     key: str
     made_by: str
-
-
-def results_file(results: Path, suite: str, method: str) -> Path:
-    """Where the rows of a method on a suite are published."""
-    return results / f"suite={suite}" / f"method={method}.parquet"
 
 
 def make_table(rows: Sequence[dict[str, Any]]) -> pa.Table:
@@ -53,8 +49,9 @@ def make_table(rows: Sequence[dict[str, Any]]) -> pa.Table:
 @lru_cache
 def _schema_with(columns: frozenset[str]) -> pa.Schema:
     extra = sorted(columns - set(SCHEMA.names))
-    if wrong := [name for name in extra if not name.startswith(DIAGNOSTIC)]:
-        raise ResultsError(f"unknown column {wrong[0]!r}; diagnostics begin with {DIAGNOSTIC!r}")
+    for name in extra:
+        if fault := fault_of_diagnostic(name):
+            raise ResultsError(fault)
     return pa.schema([*SCHEMA, *((name, pa.float64()) for name in extra)])
 
 
@@ -69,68 +66,41 @@ def read_file(path: Path, suite: Suite | None = None, may_lack: Sequence[str] = 
         ResultsError: not Parquet or truncated, of another schema, of a newer csbench, of another suite or version; the
             message names the file and the reason.
     """
+    content = open_file(path)
+    if fault := fault_of_columns(content.file.schema_arrow, may_lack):
+        raise ResultsError(f"{path}: {fault}")
     try:
-        table = pq.ParquetFile(path, page_checksum_verification=True).read()
-    except (OSError, pa.ArrowException) as error:
-        raise ResultsError(
-            f"{path}: not a whole Parquet file ({str(error).splitlines()[0]}); restore or delete it"
-        ) from error
-    metadata = table.schema.metadata or {}
-    version = metadata.get(b"csbench_schema_version", b"").decode()
-    if not version.isdigit():
-        raise ResultsError(f"{path}: no schema version in its metadata; it was not written by csbench")
-    if int(version) > SCHEMA_VERSION:
-        raise ResultsError(f"{path}: schema version {version} is newer than {SCHEMA_VERSION}; upgrade csbench")
-    if int(version) < SCHEMA_VERSION:
-        raise ResultsError(
-            f"{path}: schema version {version} is older than {SCHEMA_VERSION}; move it away and run its suite again"
-        )
-    for field in SCHEMA:
-        if field.name not in table.schema.names and field.name in may_lack:
-            table = table.append_column(field, pa.nulls(len(table), field.type))
-        elif field.name not in table.schema.names:
-            remedy = "; csbench rescore computes it" if field.name in METRICS else ""
-            raise ResultsError(f"{path}: column {field.name!r} is missing{remedy}")
-        if table.schema.field(field.name).type != field.type:
-            found = table.schema.field(field.name).type
-            raise ResultsError(f"{path}: column {field.name!r} is {found}, the schema says {field.type}")
-    for name in set(table.schema.names) - set(SCHEMA.names):
-        if not name.startswith(DIAGNOSTIC):
-            raise ResultsError(f"{path}: unknown column {name!r}")
-    folder, stem = path.parent.name, path.stem
-    for column, place in (("suite", folder), ("method", stem)):
-        values = _distinct(table, column)
-        if {f"{column}={value}" for value in values} - {place}:
-            raise ResultsError(f"{path}: holds rows of {column} {', '.join(map(repr, sorted(values)))}")
-    if strange := _distinct(table, "status") - set(STATUSES):
-        raise ResultsError(f"{path}: unknown status {sorted(map(str, strange))[0]!r}")
+        table = content.file.read()
+        table.validate(full=True)  # texts are UTF-8
+    except DAMAGE as error:
+        raise unreadable(path, error) from error
+    for name in may_lack:
+        if name not in table.schema.names:
+            table = table.append_column(SCHEMA.field(name), pa.nulls(len(table), SCHEMA.field(name).type))
+    for column, place in (("suite", suite_of(path)), ("method", method_of(path))):
+        if (values := distinct(table, column)) - {place}:
+            raise ResultsError(f"{path}: holds rows of {column} {', '.join(sorted(map(shown, values)))}")
+    if fault := fault_of_rows(table, content.runs, may_lack):
+        raise ResultsError(f"{path}: {fault}; restore the file, or delete it and run again")
     if suite is not None:
         _check_suite(path, table, suite)
     return table
 
 
-def _distinct(table: pa.Table, column: str) -> set:
-    return set(table[column].unique().to_pylist())
-
-
 def _check_suite(path: Path, table: pa.Table, suite: Suite) -> None:
-    """Rows must be of the suite's version and of its problem, each image once per m, noise and draw."""
-    if versions := _distinct(table, "suite_version") - {suite.version}:
+    """Rows must be of the suite's version and of its problem."""
+    if versions := distinct(table, "suite_version") - {suite.version}:
         raise ResultsError(
             f"{path}: rows of version {', '.join(map(str, sorted(versions)))} of suite {suite.name}, which is now at "
             f"version {suite.version}; delete the file and run the suite again"
         )
     expected = {"dataset": [suite.dataset], "operator": [suite.operator], "noise_norm": suite.noise_norms}
     for column, values in expected.items():
-        if others := _distinct(table, column) - set(values):
+        if others := distinct(table, column) - set(values):
             raise ResultsError(
                 f"{path}: rows with {column} = {', '.join(map(str, sorted(others)))}, but suite {suite.name} has "
                 f"{', '.join(map(str, values))}; a changed suite needs a new version: raise it and delete the file"
             )
-    if len(table.group_by(["m", "noise_norm", "draw", "image"]).aggregate([])) < len(table):
-        raise ResultsError(
-            f"{path}: an image stands there twice for one m, noise and draw; delete the file and run again"
-        )
 
 
 def write_file(path: Path, table: pa.Table, provenance: Mapping[str, Any]) -> None:
@@ -138,21 +108,20 @@ def write_file(path: Path, table: pa.Table, provenance: Mapping[str, Any]) -> No
 
     Args:
         provenance: run id to what is known of that run; only runs that rows name are kept.
+
+    Raises:
+        ResultsError: rows are such as `read_file` would refuse; the file is as it was.
     """
     table = _in_schema_order(table).sort_by(ORDER)
-    runs = {run: _of_these_rows(provenance.get(run, {}), table) for run in sorted(_distinct(table, "run_id"))}
-    metadata = {
-        "csbench_schema_version": str(SCHEMA_VERSION),
-        "csbench_provenance": json.dumps(runs, sort_keys=True),
-    }
-    buffer = io.BytesIO()
-    pq.write_table(table.replace_schema_metadata(metadata), buffer, compression="zstd", write_page_checksum=True)
-    write_atomically(path, buffer.getvalue())
+    if fault := fault_of_rows(table):
+        raise ResultsError(f"{path}: not written, since {fault}")
+    runs = {run: _of_these_rows(provenance.get(run, {}), table) for run in sorted(distinct(table, "run_id"))}
+    write_atomically(path, encode(table, runs))
 
 
 def _of_these_rows(facts: Mapping[str, Any], table: pa.Table) -> dict[str, Any]:
     """What is known of a run, without what the numbers of others of its cells are made of."""
-    made_by = _distinct(table, "made_by")
+    made_by = distinct(table, "made_by")
     parts = {name: one for name, one in facts.get("made_of", {}).items() if name in made_by}
     return {**facts, "made_of": parts} if parts else {name: one for name, one in facts.items() if name != "made_of"}
 
@@ -160,15 +129,18 @@ def _of_these_rows(facts: Mapping[str, Any], table: pa.Table) -> dict[str, Any]:
 def results_digest(results: Path, suite: str) -> str:
     """A short hash of a suite's files, so that a printed figure names the data that it was made from."""
     total = hashlib.sha256()
-    for path in sorted((results / f"suite={suite}").glob("method=*.parquet")):
+    for path in results_files(results, suite):
         total.update(hashlib.sha256(path.read_bytes()).digest())
     return total.hexdigest()[:12]
 
 
 def read_provenance(path: Path) -> dict[str, Any]:
-    """Run id to provenance, as stored in a results file."""
-    metadata = pq.read_schema(path).metadata or {}
-    return json.loads(metadata.get(b"csbench_provenance", b"{}"))
+    """Run id to provenance, as stored in a results file.
+
+    Raises:
+        ResultsError: the file cannot be trusted.
+    """
+    return open_file(path).runs
 
 
 def read_made_of(path: Path) -> dict[str, dict]:
@@ -193,8 +165,8 @@ def load_results(suite: str | None = None, results: str | Path = "results") -> p
         ResultsError: a file cannot be trusted; nothing is returned then.
     """
     tables = []
-    for path in sorted(Path(results).glob(f"suite={suite or '*'}/method=*.parquet")):
-        name = path.parent.name.removeprefix("suite=")
+    for path in results_files(Path(results), suite):
+        name = suite_of(path)
         tables.append(read_file(path, load_suite(name) if name in suite_names() else None))
     table = pa.concat_tables([SCHEMA.empty_table(), *tables], promote_options="default")
     return table.to_pandas()
@@ -216,7 +188,7 @@ def published_cells(results: Path, suite: Suite) -> dict[tuple, tuple[CellId, st
         ResultsError: a file cannot be trusted.
     """
     cells: dict[tuple, tuple[CellId, str, dict | None]] = {}
-    for path in sorted((results / f"suite={suite.name}").glob("method=*.parquet")):
+    for path in results_files(results, suite.name):
         made_of = read_made_of(path)
         place = ["method", "m", "noise_norm", "draw"]
         groups = read_file(path, suite).group_by([*place, "key", "made_by", "status"]).aggregate([]).to_pylist()
@@ -234,8 +206,8 @@ def methods_with_results(results: Path, suite: Suite) -> list[str]:
     Raises:
         ResultsError: a file cannot be trusted.
     """
-    paths = sorted((results / f"suite={suite.name}").glob("method=*.parquet"))
-    statuses = {path.stem.removeprefix("method="): _distinct(read_file(path, suite), "status") for path in paths}
+    paths = results_files(results, suite.name)
+    statuses = {method_of(path): distinct(read_file(path, suite), "status") for path in paths}
     return [name for name, found in statuses.items() if found - {"not_applicable"}]
 
 

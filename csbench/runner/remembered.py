@@ -22,6 +22,7 @@ from csbench.freshness.lineage import Lineage, lineage_path
 from csbench.freshness.states import ACCEPTED
 from csbench.results.artefact_kinds import STATES
 from csbench.results.artefacts import digest, held
+from csbench.results.folder import results_files
 
 BY_CONTENT = (".py", ".json", ".toml")  # other files are large: their size and time of change must do
 
@@ -31,7 +32,7 @@ def recall(suite: Suite, results: Path) -> dict[str, Any] | None:
     known = next((row for row in STATES.read(results) if row["suite"] == suite.name), None)
     if known is None:
         return None
-    made_by = _made_by(stamp(suite, results), known["files"])
+    made_by = _made_by(stamp(suite, results), known["files"], known["answer"])
     holds = partial(Lineage.read(results, suite.name).connects, made_by)
     return known["answer"] if held([known], {}, holds) else None
 
@@ -46,7 +47,7 @@ def remember(suite: Suite, results: Path, before: str, files: Iterable[Path], an
     """
     paths = sorted(map(str, files))
     if results.is_dir():
-        row = {"suite": suite.name, "made_by": _made_by(before, paths), "files": paths, "answer": answer}
+        row = {"suite": suite.name, "made_by": _made_by(before, paths, answer), "files": paths, "answer": answer}
         with contextlib.suppress(OSError):
             STATES.put(results, [row])
 
@@ -62,11 +63,11 @@ def open_cells(counts: Mapping[str, Mapping[str, int]]) -> int:
 
 def stamp(suite: Suite, results: Path) -> str:
     """A hash of `code_stamp`, of the suite, and of its results and journal."""
-    files = [*(results / f"suite={suite.name}").glob("*.parquet"), *results.glob(".journal.sqlite*")]
+    files = [*results_files(results, suite.name), *results.glob(".journal.sqlite*")]
     files.append(lineage_path(results, suite.name))
     folders = [os.environ.get(name) for name in ("CSBENCH_DATA", "CSBENCH_WEIGHTS")]
     facts = f"{code_stamp()}{suite}{results.resolve()}{_seen(files)}{folders}{_packages()}"
-    return hashlib.sha256(facts.encode()).hexdigest()
+    return hashlib.sha256(os.fsencode(facts)).hexdigest()
 
 
 def code_stamp() -> str:
@@ -80,8 +81,9 @@ def _packages() -> list[str]:
     return sorted(name for folder in folders for name in os.listdir(folder) if name.endswith("-info"))
 
 
-def _made_by(stamped: str, files: Iterable[str]) -> str:
-    return digest([stamped, _seen(files)])
+def _made_by(stamped: str, files: Iterable[str], answer: Mapping[str, Any]) -> str:
+    """A hash of what an answer is made of, and of the answer, so that one whose bytes have changed is none."""
+    return digest([stamped, _seen(files), answer])
 
 
 def _walked(roots: Iterable[Path]) -> Iterator[str]:
@@ -98,9 +100,9 @@ def _seen(files: Iterable[str | Path]) -> str:
     for path in sorted(map(str, files)):
         try:
             facts = os.stat(path)
-        except FileNotFoundError:  # such as the journal's, which another run has closed
+        except OSError:  # an editor's link that leads nowhere, or the journal's, which another run has closed
             continue
-        digest.update(f"{path}\0{facts.st_size}\0".encode())
+        digest.update(os.fsencode(path) + f"\0{facts.st_size}\0".encode())
         if path.endswith(BY_CONTENT):
             with open(path, "rb") as file:
                 digest.update(file.read())

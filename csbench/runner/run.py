@@ -52,7 +52,14 @@ class Watch(Protocol):
 
 
 def run_suite(
-    suite: Suite, results: Path, place: Place, limits: Limits, fresh: bool, watch: Watch, asked: Suite | None = None
+    suite: Suite,
+    results: Path,
+    place: Place,
+    limits: Limits,
+    fresh: bool,
+    watch: Watch,
+    asked: Suite | None = None,
+    others: frozenset[str] = frozenset(),
 ) -> Ran:
     """Run what is to run of a suite, and store it.
 
@@ -63,6 +70,7 @@ def run_suite(
         place: this machine or a cluster.
         fresh: run again what is accepted already.
         asked: the suite as `remembered` knows it; None where the outcome is not to be remembered.
+        others: methods of the suite of which no more is to run than has run before.
     """
     started = time.monotonic()
     code = code_stamp()
@@ -70,7 +78,7 @@ def run_suite(
         ran = Ran(written=journal.compact(), place=str(place))
         damaged = journal.damaged
     before = stamp(asked or suite, results)
-    found = suite_states(suite, results)
+    found = suite_states(suite, results).without_missing(others)
     todo = [cell for cell, verdict in found.cells if fresh or verdict.state not in ACCEPTED]
     ran.cells = len(todo)
     watch.planned(found, todo, damaged)
@@ -79,7 +87,7 @@ def run_suite(
         if ran.interrupted:
             return ran
         before = stamp(asked or suite, results)
-        found = suite_states(suite, results)
+        found = suite_states(suite, results).without_missing(others)
     ran.counts = found.counts()
     if asked and not found.unmet_requirements() and code_stamp() == code:  # else the states are of code that is gone
         remember(asked, results, before, found.data_files(), {"counts": ran.counts, "reasons": found.reasons()})

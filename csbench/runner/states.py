@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
+from collections.abc import Container
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from csbench.catalogue.registry import entries
 from csbench.catalogue.suites import Suite
@@ -33,6 +33,11 @@ class States:
         for cell, verdict in self.cells:
             table[cell.method_name][verdict.state] += 1
         return {name: {state: count[state] for state in STATES} for name, count in table.items()}
+
+    def without_missing(self, methods: Container[str]) -> States:
+        """Without the cells of these methods that have never run."""
+        there = [(c, v) for c, v in self.cells if v.state != "missing" or c.method_name not in methods]
+        return States(self.suite, there)
 
     def reasons(self) -> dict[str, dict[str, int]]:
         """Method to why its cells are not fresh, with the number of cells that each reason holds for."""
@@ -64,16 +69,10 @@ def with_published(suite: Suite, results: Path) -> Suite:
     return replace(suite, methods=(*suite.methods, *others))
 
 
-def _told(made_by: str, parts: dict[str, Any] | None) -> MadeOf | None:
-    """What a hash is of, unless that has been changed since."""
-    made_of = MadeOf(**parts) if parts else None
-    return made_of if made_of and made_of.made_by == made_by else None
-
-
 def suite_states(suite: Suite, results: Path) -> States:
     """The state of each cell, as it is in Parquet and in the journal."""
     published = {
-        place: Stored(cell.key, cell.made_by, status, _told(cell.made_by, made_of))
+        place: Stored(cell.key, cell.made_by, status, MadeOf.told(cell.made_by, made_of))
         for place, (cell, status, made_of) in published_cells(results, suite).items()
     }
     cells = make_cells(suite)
@@ -83,5 +82,5 @@ def suite_states(suite: Suite, results: Path) -> States:
             made_of = journal.made_of()
             for cell, status in journal.finished():
                 parts = made_of.get(cell.made_by)
-                finished[cell.key] = Stored(cell.key, cell.made_by, status, _told(cell.made_by, parts))
+                finished[cell.key] = Stored(cell.key, cell.made_by, status, MadeOf.told(cell.made_by, parts))
     return States(suite, list(verdicts(cells, published, finished, Lineage.read(results, suite.name))))

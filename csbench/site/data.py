@@ -21,6 +21,7 @@ import pandas as pd
 
 from csbench.catalogue.registry import entries
 from csbench.catalogue.suites import Suite, load_suite
+from csbench.core.errors import ResultsError, UsageError
 from csbench.freshness.lineage import Lineage
 from csbench.report import columns, texts
 from csbench.report import statistics as stats
@@ -31,8 +32,9 @@ from csbench.report.gallery import MEASUREMENTS, TRUTH, read_gallery
 from csbench.report.marks import MARKS
 from csbench.report.ranking import Standing, Standings, standings
 from csbench.report.samples import Estimate, Samples, samples
-from csbench.results.artefact_kinds import EVALUATIONS
-from csbench.results.store import load_results, read_provenance, results_digest, results_file
+from csbench.results.artefact_kinds import EVALUATIONS, PICTURES
+from csbench.results.folder import results_file
+from csbench.results.store import load_results, read_provenance, results_digest
 
 METRICS = ("mse", "psnr", "ssim", "relative_l2")
 
@@ -355,9 +357,12 @@ def published_curves(suite: Suite, folder: Path | None) -> list[Published]:
     path = folder / f"{suite.name.replace('-', '_')}_published.csv" if folder else None
     if path is None or not path.is_file():
         return []
-    lines = path.read_text(encoding="utf-8").splitlines()
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except ValueError as error:
+        raise UsageError(f"{path}: not UTF-8 ({error})") from error
     source = " ".join(line.lstrip("# ") for line in lines if line.startswith("#"))
-    header = next(line for line in lines if line and not line.startswith("#")).split(",")
+    header = next((line for line in lines if line and not line.startswith("#")), "").split(",")
     names = [name for name in header if name != "m"]
     found = []
     for name, curve in zip(names, read_reference(path, names), strict=True):
@@ -379,9 +384,14 @@ def stored_pictures(results: Path, suite: Suite, methods: Sequence[str]) -> Gall
     frames = read_gallery(results, suite.name)
     truth, measured = frames.pop(TRUTH, None), frames.pop(MEASUREMENTS, None)
     frames = {name: frame for name, frame in frames.items() if name in methods and len(frame)}
-    if truth is None or not frames:
+    if truth is None or not len(truth) or not frames:
         return None
+    if len({_pixels(row).shape for row in truth.to_dict("records")}) > 1:
+        path = PICTURES.path(results, suite=suite.name, name=TRUTH)
+        raise ResultsError(f"{path}: pictures of several shapes; delete it, `{PICTURES.command}` makes it anew")
     images = [int(i) for i in truth["image"]]
+    frames = {name: frame.loc[frame["image"].isin(images)] for name, frame in frames.items()}
+    frames = {name: frame for name, frame in frames.items() if len(frame)}
     levels = sorted({float(level) for frame in frames.values() for level in frame["level"]})
     return Gallery(
         levels,

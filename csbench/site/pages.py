@@ -54,7 +54,7 @@ def render(suites: list[SuiteData]) -> dict[str, bytes]:
 
     def page(name: str, template: str, depth: int, **values: Any) -> None:
         text = templates.get_template(template).render(root="../" * depth, suites=suites, version=__version__, **values)
-        files[name] = text.encode()
+        files[name] = text.encode(errors="backslashreplace")  # a command in provenance may name any file
 
     page("index.html", "index.html", 0, methods=_by_family(suites))
     page("compare.html", "compare.html", 0)
@@ -136,7 +136,8 @@ def _check_folder(output: Path) -> None:
     if output.is_file():
         raise UsageError(f"{output} is a file; name a folder")
     index = output / "index.html"
-    if output.is_dir() and any(output.iterdir()) and not (index.is_file() and GENERATOR in index.read_text()):
+    ours = index.is_file() and GENERATOR.encode() in index.read_bytes()
+    if output.is_dir() and any(output.iterdir()) and not ours:
         raise UsageError(f"{output}/ holds other things than a site of csbench; name another folder, or empty it")
 
 

@@ -27,7 +27,8 @@ from csbench.freshness.lineage import Lineage, Proof
 from csbench.freshness.made_by import ROOT, MadeOf
 from csbench.freshness.source import Tree
 from csbench.freshness.states import other_code
-from csbench.results.store import read_file, read_provenance, results_file
+from csbench.results.folder import results_file
+from csbench.results.store import read_file, read_provenance
 from csbench.runner.plan import Cell
 from csbench.runner.states import suite_states
 from csbench.studies.checkouts import Answers, Checkouts, Side, commit_here, interpreter, running

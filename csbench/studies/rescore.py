@@ -14,6 +14,7 @@ from csbench.catalogue.suites import Suite
 from csbench.core.errors import ResultsError
 from csbench.core.measurement import Measurement
 from csbench.freshness.lineage import Lineage
+from csbench.results.folder import method_of, results_files
 from csbench.results.journal import Journal
 from csbench.results.reconstructions import kept
 from csbench.results.schema import METRICS, SCHEMA
@@ -49,8 +50,8 @@ def rescore(suite: Suite, results: Path, report: Callable[[], None] = lambda: No
         ResultsError: a file cannot be trusted; nothing has been changed then.
     """
     files = []
-    for path in sorted((results / f"suite={suite.name}").glob("method=*.parquet")):
-        if path.stem.removeprefix("method=") in suite.methods:
+    for path in results_files(results, suite.name):
+        if method_of(path) in suite.methods:
             table = read_file(path, suite, may_lack=METRICS)
             files.append(Rescored(path, table, {name: table[name].to_pylist() for name in METRICS}))
     work = [(*place, file, rows) for file in files for place, rows in _cells(file.table, suite).items()]
@@ -58,11 +59,12 @@ def rescore(suite: Suite, results: Path, report: Callable[[], None] = lambda: No
     lineage = Lineage.read(results, suite.name)
     for problem, cell, run_id, file, rows in work:
         holds = partial(lineage.connects, cell.made_by)
-        x_hat = kept(results, suite.name, file.path.stem.removeprefix("method="), cell.key, run_id, holds)
-        if x_hat is None:
-            file.lost += 1
+        x_hat = kept(results, suite.name, method_of(file.path), cell.key, run_id, holds)
+        simulated = None if x_hat is None else _simulated(problem)
+        if x_hat is None or simulated is None or x_hat.shape != (simulated[0].batch, simulated[0].n):
+            file.lost += 1  # or of another problem, as a file may be that somebody has copied
         else:
-            columns = metric_columns(torch.from_numpy(x_hat), *(simulated := _simulated(problem)))
+            columns = metric_columns(torch.from_numpy(x_hat), *simulated)
             place = {image: i for i, image in enumerate(simulated[1].ids.tolist())}
             for row, image in rows.items():
                 for name in METRICS:

@@ -6,6 +6,7 @@ import pytest
 
 from csbench import Method, get_dataset, get_method
 from csbench.catalogue import registry
+from csbench.catalogue.entries import read_catalogue
 from csbench.catalogue.registry import entries
 from csbench.core.errors import UnknownName, UsageError
 from csbench.core.names import kebab
@@ -218,3 +219,21 @@ def test_facts_are_those_of_the_class_or_of_its_bases(tmp_path, monkeypatch):
     told = {name: (e.facts["family"], e.facts["reference"]) for name, e in entries("methods").items()}
     sparse = ("sparse", True)
     assert told == {"inherits": sparse, "configured": sparse, "differs": ("sparse", False), "untold": ("", False)}
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("Half-Grey", "'half-grey' and 'Half-Grey' differ in upper and lower case alone"),
+        ("../../escaped", "configuration .* must not contain"),
+        ("a|b", "configuration .* must not contain"),
+        ("<img src=x>", "configuration .* must not contain"),
+        ("con", "must not be a name that is reserved"),
+        ("x" * 101, "must have at most 100 letters"),
+    ],
+)
+def test_names_that_no_file_may_have_everywhere_are_refused(tmp_path, name, message):
+    path = tmp_path / "greys.py"
+    path.write_text(PLUGIN.replace('"dark-grey"', repr(name)))
+    with pytest.raises(UsageError, match=message):
+        read_catalogue("methods", {"greys": path})

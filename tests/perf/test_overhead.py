@@ -16,7 +16,8 @@ import pytest
 import torch
 
 from csbench import Method, load_suite
-from csbench.results.store import read_file, results_file, write_file
+from csbench.results.folder import results_file
+from csbench.results.store import read_file, write_file
 from csbench.runner.local import Limits, open_pool, run_in
 from csbench.runner.plan import make_cells
 

@@ -255,6 +255,16 @@ def test_measurements_needed():
     assert "> 100" in render_suite(table)
 
 
+def test_a_method_that_is_only_called_a_lasso_sets_no_denominator():
+    table = standings(frame(good=bad, lasso_something=good, lasso_dct=bad), SUITE)
+    assert set(table.lassos.values()) == {"lasso-dct"}
+
+
+def test_no_text_ends_a_cell_of_markdown_or_begins_a_tag():
+    assert tables.markdown_cell(Cell("a|b <img src=x> `c`\n")) == r"a\|b &lt;img src=x> \`c\` "
+    assert tables.markdown_cell(Cell("<= 1.2", small="[0.1, 3 > 2]")) == "<= 1.2 [0.1, 3 > 2]"
+
+
 @pytest.mark.parametrize(
     ("prior", "shown"),
     [

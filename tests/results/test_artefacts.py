@@ -26,7 +26,7 @@ from tests.conftest import ROOT
 KINDS = [one for one in vars(kinds).values() if isinstance(one, Kind)]
 OF = {"suite": "s", "method": "a", "key": "k", "prior": "p", "dataset": "d", "name": "method=a"}
 VALUES = {
-    "string": "text", "int64": 3, "int32": 3, "double": 0.1, "float": 0.5, "bool": True, "binary": b"\0\xff",
+    "string": "text", "int64": 3, "int32": 3, "double": 0.1, "float": 0.5, "bool": True, "binary": b"\0\xff\x7f" * 9,
     "vector": np.arange(4, dtype=np.float32), "list": ["a", "b"], "object": {"b": {"a": 1}},
 }  # fmt: skip
 each = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)

@@ -5,8 +5,9 @@ import shutil
 
 import pytest
 
+from csbench.results.folder import results_file
 from csbench.results.merge import merge_folders
-from csbench.results.store import load_results, read_file, read_provenance, results_file, write_file
+from csbench.results.store import load_results, read_file, read_provenance, write_file
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ import pytest
 
 from csbench import load_results
 from csbench.core.errors import UsageError
-from csbench.results.store import read_provenance, results_file
+from csbench.results.folder import results_file
+from csbench.results.store import read_provenance
 from csbench.runner import cluster
 from csbench.runner.cluster import MAY_HAVE_CHILDREN, start
 from tests.processes import linux, start_run, wait_for_cells

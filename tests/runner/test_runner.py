@@ -324,7 +324,8 @@ def test_states_tell_stale_from_missing():
 
 
 def test_provenance_is_stored_and_names_no_path(csbench, tmp_path, tiny_suite):
-    from csbench.results.store import read_provenance, results_file
+    from csbench.results.folder import results_file
+    from csbench.results.store import read_provenance
 
     assert csbench("run", "quick", "--methods", "zeros", "--images", "2").returncode == 0
     (run,) = read_provenance(results_file(tmp_path / "results", "quick~images=2", "zeros")).values()

@@ -28,7 +28,8 @@ from csbench.report.comparisons import ratios
 from csbench.report.ranking import standings
 from csbench.report.samples import samples
 from csbench.results.artefact_kinds import EVALUATIONS
-from csbench.results.store import load_results, read_file, read_provenance, results_file, write_file
+from csbench.results.folder import results_file
+from csbench.results.store import load_results, read_file, read_provenance, write_file
 from csbench.site.data import dataset_facts, page_name, suite_data
 from csbench.site.json_files import compare_json, suite_json, to_json
 from csbench.site.methods import docstring_blocks

@@ -8,8 +8,9 @@ import pytest
 from csbench import load_results
 from csbench.core.errors import ResultsError
 from csbench.results.artefact_kinds import RECONSTRUCTIONS
+from csbench.results.folder import results_file
 from csbench.results.reconstructions import keep, kept
-from csbench.results.store import CellId, read_file, read_provenance, results_file, write_file
+from csbench.results.store import CellId, read_file, read_provenance, write_file
 from tests.conftest import TINY_SUITE
 
 

@@ -13,7 +13,8 @@ import pytest
 
 from csbench.methods.csgm_fast import CsgmVAEFast
 from csbench.results.artefact_kinds import FLOORS
-from csbench.results.store import read_file, read_provenance, results_file, write_file
+from csbench.results.folder import results_file
+from csbench.results.store import read_file, read_provenance, write_file
 from csbench.studies.verify import verify
 from tests.conftest import ROOT
 

@@ -14,6 +14,7 @@ from typing import Any, Literal, Self
 from csbench.catalogue.registry import entries
 from csbench.catalogue.suites.fields import check_fields, check_grid, check_names, check_registered, listed, noise_norms
 from csbench.core.errors import UnknownName, UsageError
+from csbench.core.files import listed as files_in
 
 FOLDER = Path(__file__).parent
 
@@ -109,7 +110,7 @@ class Suite:
 
 def suite_names() -> list[str]:
     """The suites that ship with csbench."""
-    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+    return [path.stem for path in files_in(FOLDER, "*.toml")]
 
 
 def load_suite(name: str, look_up: bool = True) -> Suite:

@@ -79,11 +79,13 @@ def check_names(table: dict[str, Any], path: Path, taken: list[str]) -> None:
         taken: names that the suite may not have.
     """
     checked(table["name"], f"{path}: field 'name'")
-    if table["name"] in taken:
+    checked(table["dataset"], f"{path}: field 'dataset'")
+    checked(table["operator"], f"{path}: field 'operator'", ":")
+    if table["name"].lower() in map(str.lower, taken):
         raise UsageError(f"{path}: field 'name': {table['name']!r} is a suite of csbench; take another name")
     methods = table.get("methods", [])
     for method in methods:
-        checked(str(method), f"{path}: field 'methods'")
+        checked(method, f"{path}: field 'methods'")
     if len(set(methods)) < len(methods):
         raise UsageError(f"{path}: field 'methods' must name each method once, got {listed(methods)}")
 
