@@ -18,7 +18,8 @@ from csbench import Method, load_results, load_suite
 from csbench.core.errors import ResultsError
 from csbench.results.journal import Journal
 from csbench.results.store import results_file
-from csbench.runner.local import Limits, run_cells
+from csbench.runner.limits import Limits
+from csbench.runner.local import run_cells
 from csbench.runner.plan import Cell, make_cells
 from tests.processes import journalled, linux, marked, start_run, wait_for_cells, workers
 

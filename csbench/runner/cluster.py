@@ -27,8 +27,10 @@ from csbench.core.errors import CsbenchError, UsageError
 from csbench.core.method import Method
 from csbench.freshness.made_by import NO_WEIGHTS
 from csbench.runner import provenance
-from csbench.runner.local import Limits, Pool, open_pool, run_in
+from csbench.runner.limits import Limits
+from csbench.runner.local import run_in
 from csbench.runner.plan import Cell, ingredients
+from csbench.runner.pool import Pool, open_pool
 from csbench.runner.score import Finished, finished
 from csbench.runner.solving import Outcome
 
