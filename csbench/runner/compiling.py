@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from pathlib import Path
 
 from csbench.core.paths import PACKAGE
@@ -19,6 +18,8 @@ def find_cache() -> None:
     """
     if VARIABLE in os.environ or any(map(_writable, _usual())):
         return
+    import tempfile  # takes as long to import as all the rest of a command that only lists
+
     folder = Path(tempfile.gettempdir(), f"csbench-numba-{os.geteuid()}")
     with contextlib.suppress(OSError):
         folder.mkdir(mode=0o700, exist_ok=True)
@@ -32,14 +33,11 @@ def find_cache() -> None:
 
 def _usual() -> list[Path]:
     """Where numba looks: the user's cache, and beside the source."""
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
+    home = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
     return [home / "numba", PACKAGE / "solvers" / "lasso" / "__pycache__"]
 
 
 def _writable(folder: Path) -> bool:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return True
-    except (OSError, RuntimeError):  # RuntimeError: there is no home
-        return False
+    """Whether it can be written to, or made."""
+    there = next(one for one in (folder, *folder.parents) if one.exists() or one == one.parent)
+    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)

@@ -14,15 +14,12 @@ _received: list[int] = []
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal that asks to stop has come.
+    """A signal that asks to stop has come."""
 
-    Attributes:
-        exit_code: 128 and the signal's number, as shells have it.
-    """
 
-    def __init__(self, number: int):
-        super().__init__(signal.Signals(number).name)
-        self.exit_code = 128 + number
+def exit_code() -> int | None:
+    """128 and the number of the signal that came, as shells have it; None where none did."""
+    return 128 + _received[0] if _received else None
 
 
 @contextlib.contextmanager
@@ -50,7 +47,7 @@ def interruptible() -> Iterator[None]:
 def check() -> None:
     """Raise `Interrupted` once more, should the code that ran when the signal came have swallowed it."""
     if _received:
-        raise Interrupted(_received[0])
+        raise Interrupted(signal.Signals(_received[0]).name)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
@@ -59,7 +56,7 @@ def _stop(number: int, frame: FrameType | None) -> None:
     _received.append(number)
     if number == signal.SIGHUP:
         _leave_terminal()
-    raise Interrupted(number)
+    raise Interrupted(signal.Signals(number).name)
 
 
 def _leave_terminal() -> None:
