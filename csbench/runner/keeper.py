@@ -134,12 +134,12 @@ class Keeper:
             cell = Cell(**limits)
             header, body = self._once(key, cell, task, again)
             changed = header.pop("changed", header["end"] != "answer") or cell.last
-            left = end(self._strays) if not changed else []
+            left = end(self._strays) if not changed else {}
             if changed or left:
-                left += self._end_process()
+                left |= self._end_process()
             if header["end"] != "compiled":  # else a fresh process loads what this one has compiled
                 break
-        return header | {"left": left}, body
+        return header | {"left": sorted(left.values())}, body
 
     def _once(self, key: str, cell: Cell, task: bytes, again: bool) -> Answer:
         if self.process and (self.process.key != key or self._fate(self.process)):
@@ -209,20 +209,20 @@ class Keeper:
             roots = roots - {self.process.pid} | set(children(self.process.pid))
         return below(roots)
 
-    def _end_process(self) -> list[str]:
-        """End the method's process and all that it has started; the names of the latter."""
+    def _end_process(self) -> dict[int, str]:
+        """End the method's process and all that it has started; the latter, by process id."""
         process = self.process
         if process is None:
-            return []
+            return {}
         if not process.reaped:
             os.kill(process.pid, signal.SIGSTOP)  # it starts no more
-        names = end(self._strays)
+        ended = end(self._strays)
         if not process.reaped:
             os.kill(process.pid, signal.SIGKILL)
             os.waitpid(process.pid, 0)
         self.process = None
         process.link.close()
-        return names + end_children()
+        return ended | end_children()
 
 
 def _answer(cell: Cell, header: dict[str, Any], body: bytes) -> Answer | None:

@@ -11,13 +11,16 @@ import ctypes
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 LINUX = sys.platform == "linux"
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 MARK = "CSBENCH_RUN"  # in the environment of every process of a run, to find what lost all its ancestors at once
 ROUNDS = 200  # of stopping what is there, before what is there is killed even if more of it has come
+END_SECONDS = 10.0  # for what has been killed to be gone
+PAUSE = 0.002
 SHOWN = 5  # names of processes in a text
 
 
@@ -69,7 +72,7 @@ def below(pids: Iterable[int]) -> set[int]:
     return {pid for pid in found if _lives(pid)}
 
 
-def end(find: Callable[[], set[int]]) -> list[str]:
+def end(find: Callable[[], set[int]]) -> dict[int, str]:
     """Kill processes, and what they start meanwhile.
 
     Args:
@@ -77,7 +80,7 @@ def end(find: Callable[[], set[int]]) -> list[str]:
             time, for a process that is stopped starts no others.
 
     Returns:
-        the names of what was ended.
+        what was ended, by process id: its name.
     """
     stopped: dict[int, str] = {}
     for _ in range(ROUNDS):
@@ -89,19 +92,19 @@ def end(find: Callable[[], set[int]]) -> list[str]:
             _kill(pid, signal.SIGSTOP)
     for pid in stopped:
         _kill(pid, signal.SIGKILL)
-    return sorted(stopped.values())
+    return stopped
 
 
-def end_children() -> list[str]:
-    """Kill and reap all that is below this process; the names of what was ended."""
-    names: list[str] = []
-    for _ in range(ROUNDS):
-        ended = end(lambda: below(children(os.getpid())))
-        names += ended
-        if not ended and not _reap_all():
+def end_children() -> dict[int, str]:
+    """Kill and reap all that is below this process; the same."""
+    ended: dict[int, str] = {}
+    deadline = time.monotonic() + END_SECONDS
+    while time.monotonic() < deadline:
+        ended |= end(lambda: below(children(os.getpid())))
+        if not _reap_all():
             break
-        _reap_all()
-    return names
+        time.sleep(PAUSE)
+    return ended
 
 
 def _reap_all() -> bool:
@@ -128,7 +131,7 @@ def end_marked(mark: str) -> None:
     end(find)
 
 
-def in_words(names: list[str]) -> str:
+def in_words(names: Sequence[str]) -> str:
     """What was ended, as part of a reason."""
     shown = ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
     what = (

@@ -170,6 +170,7 @@ class Compiled(event.Listener):
 
     def on_start(self, what: event.Event) -> None:
         """What is never cached does not count."""
+        assert what.data is not None
         self.count += what.data["dispatcher"].stats.cache_path is not None
 
     def on_end(self, what: event.Event) -> None:
