@@ -73,13 +73,13 @@ class Inbox:
 
     def _fill(self) -> bool:
         """Take what is there; whether the other end is closed."""
-        self.link.setblocking(False)
         while len(self._bytes) <= LENGTHS.size + HEADER + self.most:
             try:
+                self.link.setblocking(False)
                 part = self.link.recv(CHUNK)
             except (BlockingIOError, InterruptedError):
                 return False
-            except OSError:  # reset, for instance
+            except OSError:  # reset, or closed at this end
                 return True
             if not part:
                 return True
