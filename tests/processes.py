@@ -27,9 +27,22 @@ def children(pid: int) -> list[int]:
     ]
 
 
+def server(pid: int) -> int:
+    """The process that forks all others of a run."""
+    (found,) = [
+        child for child in children(pid) if b"csbench.runner.server" in Path(f"/proc/{child}/cmdline").read_bytes()
+    ]
+    return found
+
+
+def keepers(pid: int) -> list[int]:
+    """The processes of a run that watch over methods' processes."""
+    return children(server(pid))
+
+
 def workers(pid: int) -> list[int]:
-    """The worker processes of a run: what the server among its children has forked."""
-    return [worker for child in children(pid) for worker in children(child)]
+    """The processes of a run in which methods run."""
+    return [worker for keeper in keepers(pid) for worker in children(keeper)]
 
 
 def marked(mark: str) -> list[int]:

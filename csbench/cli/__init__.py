@@ -12,30 +12,40 @@ from csbench.cli import citing, listing, priors, reporting, running, upkeep  # n
 from csbench.cli.common import app, fail
 from csbench.core.errors import CsbenchError, UsageError
 from csbench.core.files import described
+from csbench.runner.compiling import find_cache
+from csbench.runner.interrupts import exit_code, interruptible
+
+INTERRUPTED = 130  # where no signal came, and yet something was interrupted
 
 
 def main() -> NoReturn:
-    """Entry point: 0 done and ok, 1 something failed or differs, 2 the call was wrong, 130 interrupted."""
+    """Entry point: 0 done and ok, 1 something failed or differs, 2 the call was wrong, 128 + N ended by signal N."""
     if isinstance(sys.stdout, io.TextIOWrapper):  # names of files need not be text in any encoding
         sys.stdout.reconfigure(errors="backslashreplace")
-    try:
+    with interruptible():
         try:
-            app()
-        finally:
-            sys.stdout.flush()
-    except UsageError as error:
-        fail(error, 2)
-    except CsbenchError as error:
-        fail(error, 1)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except BrokenPipeError:  # who reads has seen enough
-        _drop_output()
-        sys.exit(1)
-    except OSError as error:
-        _drop_output()
-        fail(CsbenchError(described(error)), 1)
-    sys.exit(0)
+            find_cache()
+            _typed()
+        except UsageError as error:
+            fail(error, 2)
+        except CsbenchError as error:
+            fail(error, 1)
+        except (KeyboardInterrupt, SystemExit) as end:  # typer makes the latter of the former
+            sys.exit(exit_code() or getattr(end, "code", INTERRUPTED))
+        except BrokenPipeError:  # who reads has seen enough
+            _drop_output()
+            sys.exit(1)
+        except OSError as error:
+            _drop_output()
+            fail(CsbenchError(described(error)), 1)
+        sys.exit(0)
+
+
+def _typed() -> None:
+    try:
+        app()
+    finally:
+        sys.stdout.flush()
 
 
 def _drop_output() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
@@ -19,28 +21,49 @@ from csbench.core.errors import CsbenchError, UsageError
 from csbench.core.paths import TUNED
 
 PUBLISHED = ("the suite's, and others that have results",)  # methods, as memory knows them
-INTERRUPTED = 130  # the exit code of a shell's Ctrl-C
 
 if TYPE_CHECKING:
     from csbench.catalogue.suites import Suite
     from csbench.runner.run import Place
 
 
+@contextlib.contextmanager
+def _goes_on() -> Iterator[None]:
+    """Says how to go on with a command that something interrupts."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        words = " ".join(sys.argv[1:])
+        with contextlib.suppress(OSError):  # the terminal may have closed
+            print(f"interrupted; what is finished is kept. Go on with: csbench {words}", file=sys.stderr, flush=True)
+        raise
+
+
 @app.command()
+@_goes_on()
 def run(
     suite: SuiteName,
     methods: Methods = None,
     m: Annotated[str | None, typer.Option(help="Only these m, e.g. 25,50.", metavar="M,...")] = None,
     images: Annotated[int | None, typer.Option(help="Another number of images; never published.")] = None,
     draws: Annotated[int | None, typer.Option(help="Only the first draws of A.")] = None,
-    jobs: Annotated[int | None, typer.Option(help="Worker processes; default: one per processor.")] = None,
+    jobs: Annotated[
+        int | None, typer.Option(help="Worker processes; default: one per processor that may be used.")
+    ] = None,
     results: Results = Path("results"),
     timeout: Annotated[
         str | None,
-        typer.Option(help="Seconds that a cell may take, and those of single methods.", metavar="S,NAME=S,..."),
+        typer.Option(
+            help="Seconds that a cell may take, compilation not counted, and those of single methods.",
+            metavar="S,NAME=S,...",
+        ),
     ] = None,
     memory: Annotated[
-        float | None, typer.Option(help="GB that each worker may allocate; default: its share of the machine's.")
+        float | None,
+        typer.Option(
+            help="GB that each worker may allocate, with its children and what they share; "
+            "default: its share of the machine's or container's."
+        ),
     ] = None,
     dask: Annotated[
         str | None, typer.Option(help="Run on the cluster of this Dask scheduler, e.g. tcp://host:8786.")
@@ -83,10 +106,6 @@ def run(
     with _place(jobs, dask, dask_cluster) as place:
         remembered = None if broken else asked
         ran = run_suite(part, results, place, limits, fresh, Bars(whole.name, fresh), remembered, others)
-    if ran.interrupted:
-        words = " ".join(sys.argv[1:])
-        print(f"interrupted; what is finished is kept. Go on with: csbench {words}", file=sys.stderr)
-        sys.exit(INTERRUPTED)
     sys.exit(report(whole, part, results, as_json, ran) or bool(broken))
 
 
@@ -340,14 +359,21 @@ def _all_done(asked: Suite, results: Path) -> dict[str, Any] | None:
 def _place(jobs: int | None, dask: str | None, dask_cluster: Path | None) -> AbstractContextManager[Place]:
     """Where the cells are to run."""
     if not dask and not dask_cluster:
-        from csbench.runner.local import ThisMachine, default_jobs
+        from csbench.runner.limits import cores
+        from csbench.runner.local import ThisMachine
 
-        return nullcontext(ThisMachine(jobs or default_jobs()))
+        return nullcontext(ThisMachine(jobs or cores()))
     try:
         from csbench.runner import cluster
     except ImportError as error:
         raise UsageError(f"{error}; install Dask with `pip install 'csbench[dask]'`") from error
-    return cluster.connect(dask) if dask else cluster.start(dask_cluster or Path())
+    if dask:
+        return cluster.connect(dask, _waiting)
+    return cluster.start(dask_cluster or Path(), _waiting)
+
+
+def _waiting(address: str) -> None:
+    print(f"waiting for the first worker of {address}", file=sys.stderr)
 
 
 def _timeouts(text: str | None) -> tuple[float | None, dict[str, float]]:

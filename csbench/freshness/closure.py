@@ -27,7 +27,7 @@ HARMLESS_BASES = frozenset({"ABC", "object", "Protocol", "Generic"})
 BY_TEXT = frozenset({"globals", "vars", "locals", "eval", "exec", "import_module", "__import__"})
 # Packages that move no number.
 SILENT = frozenset(
-    {"rich", "typer", "tabulate", "matplotlib", "pyarrow", "pebble", "threadpoolctl", "pooch", "safetensors"}
+    {"rich", "typer", "tabulate", "matplotlib", "pyarrow", "threadpoolctl", "pooch", "safetensors"}
     | {"jaxtyping", "typing_extensions", "lazy_loader", "pytest", "yaml", "tqdm"}
 )
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import multiprocessing
 import pickle
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import CancelledError
@@ -17,31 +16,33 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
-import dask.config
 import yaml
 from distributed import Client, Future, KilledWorker, Worker, WorkerPlugin, as_completed, get_worker
-from rich.console import Console
 
 from csbench.catalogue.suites import Suite
 from csbench.core.errors import CsbenchError, UsageError
 from csbench.core.method import Method
 from csbench.freshness.made_by import NO_WEIGHTS
 from csbench.runner import provenance
-from csbench.runner.local import Limits, Pool, open_pool, run_in
+from csbench.runner.limits import Limits
+from csbench.runner.local import run_in
 from csbench.runner.plan import Cell, ingredients
+from csbench.runner.pool import Pool, open_pool
 from csbench.runner.score import Finished, finished
 from csbench.runner.solving import Outcome
 
 CELLS_PER_TASK = 4
 CONNECT_SECONDS = 10
-MAY_HAVE_CHILDREN = "DASK_DISTRIBUTED__WORKER__DAEMON=False"  # in the environment of `dask worker`
 MACHINE = ("csbench", "commit", "dirty", "python", "packages", "cpu", "cores", "memory_gb", "os", "blas")
 FIELDS = {"cluster": str, "options": dict, "scale": dict}  # of the file of `--dask-cluster`
 
 
 @contextlib.contextmanager
-def connect(address: str) -> Iterator[Cluster]:
+def connect(address: str, waiting: Callable[[str], None]) -> Iterator[Cluster]:
     """A cluster that is there already.
+
+    Args:
+        waiting: told the scheduler's address, where there is no worker yet.
 
     Raises:
         UsageError: no scheduler answers at the address, such as tcp://host:8786.
@@ -53,16 +54,17 @@ def connect(address: str) -> Iterator[Cluster]:
             f"--dask {address}: no scheduler answers there ({error}); start one with `dask scheduler`"
         ) from error
     with client:
-        yield _ready(client)
+        yield _ready(client, waiting)
 
 
 @contextlib.contextmanager
-def start(path: Path) -> Iterator[Cluster]:
+def start(path: Path, waiting: Callable[[str], None]) -> Iterator[Cluster]:
     """A cluster that ends with the run, as a YAML file says.
 
     Args:
         path: `cluster`, the import path of a class such as dask_jobqueue.SLURMCluster or distributed.LocalCluster;
             `options`, its arguments; `scale`, the arguments of its method `scale`.
+        waiting: told the scheduler's address, where there is no worker yet.
 
     Raises:
         UsageError: the file is not of that form, or the cluster does not start.
@@ -73,18 +75,14 @@ def start(path: Path) -> Iterator[Cluster]:
         kind = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise UsageError(f"{path}: cluster: cannot import {entry['cluster']} ({error}); is it installed?") from error
-    options = dict(entry.get("options", {}))
-    if module.startswith("dask_jobqueue"):
-        options["job_script_prologue"] = [f"export {MAY_HAVE_CHILDREN}", *options.get("job_script_prologue", [])]
-    with dask.config.set({"distributed.worker.daemon": False}):
-        try:
-            cluster = kind(**options)
-            if "scale" in entry:
-                cluster.scale(**entry["scale"])
-        except Exception as error:  # whatever that class raises
-            raise UsageError(f"{path}: {entry['cluster']} does not start: {type(error).__name__}: {error}") from error
-        with cluster, Client(cluster) as client:
-            yield _ready(client)
+    try:
+        cluster = kind(**entry.get("options", {}))
+        if "scale" in entry:
+            cluster.scale(**entry["scale"])
+    except Exception as error:  # whatever that class raises
+        raise UsageError(f"{path}: {entry['cluster']} does not start: {type(error).__name__}: {error}") from error
+    with cluster, Client(cluster) as client:
+        yield _ready(client, waiting)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -102,10 +100,10 @@ def _read(path: Path) -> dict[str, Any]:
     return entry
 
 
-def _ready(client: Client) -> Cluster:
+def _ready(client: Client, waiting: Callable[[str], None]) -> Cluster:
     cluster = Cluster(client)
     if not cluster.threads():
-        Console(stderr=True).print(f"waiting for the first worker of {cluster.address}")
+        waiting(cluster.address)
         client.wait_for_workers(1)
     return cluster
 
@@ -244,10 +242,6 @@ def _made_by(method: Method, suite: Suite) -> str:
 
 def _complaint(methods: list[tuple[str, tuple[Method, Suite, str]]]) -> str | None:
     """On a Dask worker: why it cannot run these, or None."""
-    if multiprocessing.current_process().daemon:
-        return (
-            f"may not start processes of its own; start it as `{MAY_HAVE_CHILDREN} dask worker ...`, or with --no-nanny"
-        )
     for name, (method, suite, made_by) in methods:
         if _made_by(method, suite) != made_by:
             return _other_code(name)

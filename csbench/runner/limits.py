@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from csbench.runner import cgroups
 
 LEAST_MEMORY = 2 * 2**30  # bytes; the libraries alone take half of it
 
@@ -14,9 +17,11 @@ class Limits:
     """What a cell may take before it is stopped.
 
     Attributes:
-        seconds: of a cell, on the wall; None: any.
+        seconds: of a cell, on the wall, from when all that the method may import is there and compiled; None: any.
         of_method: method name to its own seconds.
-        memory_gb: that a worker may allocate; None: an equal share of what the machine has. Enforced on Linux.
+        memory_gb: that a worker may allocate, with the processes that it starts and the memory that these share; None:
+            an equal share of what the machine or the container has. Enforced on Linux: a process that allocates more
+            for itself gets a MemoryError, and what holds more together is ended within a tenth of a second.
     """
 
     seconds: float | None = None
@@ -31,11 +36,27 @@ class Limits:
         """Bytes for each of the workers."""
         if self.memory_gb is not None:
             return int(self.memory_gb * 2**30)
-        try:
-            share_of_all = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // (jobs + 1)  # the parent has one
-            return max(share_of_all, LEAST_MEMORY)
-        except (ValueError, OSError, AttributeError):
-            return None
+        total = memory()
+        return None if total is None else max(total // (jobs + 1), LEAST_MEMORY)  # the parent has a share
+
+
+def memory() -> int | None:
+    """Bytes of memory that this machine, or the container, has; None where nobody says."""
+    found = [limit for limit in (_installed(), cgroups.memory()) if limit is not None]
+    return min(found, default=None)
+
+
+def cores() -> int:
+    """The processors that this process may use, at least 1; of those that a container has in part, the whole ones."""
+    here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = cgroups.cores()
+    return here if quota is None else max(1, min(here, int(quota)))
+
+
+def _installed() -> int | None:
+    with contextlib.suppress(ValueError, OSError, AttributeError):
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return None
 
 
 NO_LIMITS = Limits()

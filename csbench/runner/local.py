@@ -1,230 +1,219 @@
-"""Cells on this machine: a pool of worker processes that outlives any of its workers."""
+"""Cells on this machine, each in a process of its method's own, which nothing of another method's has ever been in."""
 
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
-import multiprocessing.context
-import os
 import pickle
-import shutil
-import signal
-import tempfile
-import threading
+import select
 import uuid
-from collections import Counter
 from collections.abc import Generator, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, TimeoutError, wait
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
-from queue import Queue
 from typing import Any
 
-import torch
-from pebble import CONSTS, ProcessExpired, ProcessPool
-
-from csbench.core.errors import CsbenchError, ResultsError
+from csbench.core.errors import ResultsError
 from csbench.core.measurement import Measurement
 from csbench.core.seeding import seed_of
+from csbench.runner import answers, interrupts
 from csbench.runner.limits import NO_LIMITS, Limits
+from csbench.runner.order import Waiting
 from csbench.runner.plan import Cell
+from csbench.runner.pool import Place, Pool, open_pool
 from csbench.runner.problem import Problem, Truth
 from csbench.runner.score import Finished, finished
 from csbench.runner.solving import Outcome
-from csbench.runner.worker import Task, run, share, start_worker
+from csbench.runner.subreaper import in_words
+from csbench.runner.worker import Task, share
 
-CONSTS.term_timeout = 0.5  # seconds from SIGTERM to SIGKILL, for methods that ignore the former
-ATTEMPTS = 3  # to start worker processes
-CHECK_SECONDS = 1.0  # between looks at whether the worker processes are still there
-STOP_SECONDS = 5.0  # to wait for one that is stopped
-DEPTH = 2  # cells that a worker has at a time: one runs, one waits
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+CHECK_SECONDS = 0.5  # between looks at whether anything has been stopped
+ROOM = 2**28  # bytes of measurements that wait for their cells, beyond those that run
+Result = tuple[Cell, Outcome, Measurement, Truth]
 
 
-def default_jobs() -> int:
-    """The processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+@dataclass(frozen=True)
+class Held:
+    """A problem that is at hand.
 
-
-class Worker:
-    """One worker process with one BLAS thread, replaced when it dies.
-
-    Each is a pebble pool of its own: in a pool of several, one that is killed while it holds the lock of the pipe that
-    they share leaves the others waiting for ever.
+    Attributes:
+        given: for all images.
+        usable: for those whose y is finite, as it lies in the file; None where there is none.
+        size: bytes of the file.
     """
 
-    def __init__(self, memory: int | None):
-        arguments = [memory, dict(os.environ)]
-        self._start = partial(ProcessPool, 1, initializer=start_worker, initargs=arguments, context=_context())
-        self._process = self._start()
+    given: Measurement
+    truth: Truth
+    usable: Measurement | None
+    path: Path
+    size: int
 
-    def schedule(self, task: Task, timeout: float | None) -> tuple[Future, ProcessPool]:
-        """The future of a task, and what has it; where that is not active any more the future may never end."""
-        for attempt in range(ATTEMPTS):
-            process = self._process
-            try:
-                return process.schedule(run, args=[task], timeout=timeout), process
-            except (RuntimeError, OSError, EOFError) as error:  # it died without a task, or its server is dying
-                if attempt == ATTEMPTS - 1:
-                    raise CsbenchError(f"no worker process starts: {error}; what is finished is kept") from error
-                self.replace(process)
-        raise AssertionError
-
-    def replace(self, process: ProcessPool) -> None:
-        """Go on with a new process, unless that has been done; what else the old one has is lost."""
-        if process is self._process:
-            self.stop()
-            self._process = self._start()
-
-    def stop(self) -> threading.Thread:
-        """Stop the process; the thread that is returned ends with it, if its pipe is not left blocked."""
-        self._process.stop()
-        thread = threading.Thread(target=self._process.join, daemon=True)
-        thread.start()
-        return thread
+    def remove(self) -> None:
+        self.path.unlink(missing_ok=True)
 
 
-class Pool:
-    """Workers, and the folder where they find measurements."""
-
-    def __init__(self, jobs: int, limits: Limits, folder: Path):
-        self.folder = folder
-        self._all = [Worker(limits.memory(jobs)) for _ in range(jobs)]
-        self._free: Queue[Worker] = Queue()
-        for worker in self._all:
-            self._free.put(worker)
-
-    @contextlib.contextmanager
-    def workers(self, count: int) -> Iterator[list[Worker]]:
-        """So many workers for one caller, as soon as they are free; threads of a Dask worker take one each."""
-        taken = [self._free.get() for _ in range(count)]
-        try:
-            yield taken
-        finally:
-            for worker in taken:
-                self._free.put(worker)
-
-    def close(self) -> None:
-        """Stop what runs."""
-        for thread in [worker.stop() for worker in self._all]:
-            thread.join(STOP_SECONDS)
+def _hold(problem: Problem, folder: Path) -> Held:
+    given, truth = problem.simulate()
+    path, usable = folder / f"{uuid.uuid4().hex}.pt", answers.usable(given)
+    if usable is None:
+        return Held(given, truth, None, path, 0)
+    whole = usable is given
+    usable = _shared(usable, path)
+    return Held(usable if whole else given, truth, usable, path, path.stat().st_size)
 
 
-def _context() -> multiprocessing.context.BaseContext:
-    """Processes that share nothing with this one.
-
-    Where the system can, they are forked from a server that has imported torch already: a worker is there, and one that
-    died is replaced, in milliseconds. And a method that kills its parent kills that server, which is replaced too.
-    """
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["csbench.runner.worker"])
-    return context
-
-
-@contextlib.contextmanager
-def open_pool(jobs: int, limits: Limits) -> Iterator[Pool]:
-    """A pool of `jobs` processes; what still runs in it at the end is stopped."""
-    torch.set_num_threads(1)  # the parent simulates and scores beside its workers
-    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))  # workers inherit it, and libraries read it as they load
-    _sweep()
-    folder = Path(tempfile.mkdtemp(prefix=f"csbench-{os.getpid()}-"))
-    pool = Pool(jobs, limits, folder)
+def _shared(given: Measurement, path: Path) -> Measurement:
     try:
-        yield pool
-    finally:
-        pool.close()
-        shutil.rmtree(folder, ignore_errors=True)
+        return share(given, path)
+    except (OSError, RuntimeError) as error:  # RuntimeError: torch's, for a write that fails
+        raise ResultsError(
+            f"{path.parent}: cannot store the measurements for the workers: {error}; free some space, or set TMPDIR to "
+            "another folder. What is finished is kept"
+        ) from error
 
 
-def run_cells(
-    cells: Iterable[Cell], jobs: int, limits: Limits = NO_LIMITS
-) -> Generator[tuple[Cell, Outcome, Measurement, Truth], None, None]:
+def run_cells(cells: Iterable[Cell], jobs: int, limits: Limits = NO_LIMITS) -> Generator[Result, None, None]:
     """Run cells in a pool of their own; see `run_in`. Closing the generator, as Ctrl-C does, stops the workers."""
     with open_pool(jobs, limits) as pool:
         yield from run_in(pool, cells, jobs, limits)
 
 
-def run_in(
-    pool: Pool, cells: Iterable[Cell], jobs: int, limits: Limits
-) -> Generator[tuple[Cell, Outcome, Measurement, Truth], None, None]:
+def run_in(pool: Pool, cells: Iterable[Cell], jobs: int, limits: Limits) -> Generator[Result, None, None]:
     """Run cells, and yield each as it ends, in the order in which they end.
 
     A cell whose worker died runs once more when all others have ended, with none beside it: another cell may have
     killed that worker, by taking all the memory for instance.
 
     Args:
-        jobs: workers to use; each has one cell more in its queue, so memory does not grow with the suite.
-        limits: beyond which a cell's worker is killed and replaced.
+        jobs: places of the pool to use.
+        limits: beyond which a cell is stopped.
 
     Raises:
         ResultsError: the disk for temporary files is full.
+        CsbenchError: no process can be started.
     """
     victims: list[Cell] = []
-    simulated: dict[Problem, tuple[Path, Measurement, Truth]] = {}
-    with pool.workers(jobs) as workers:
+    with pool.places(jobs) as places:
+        for cell, outcome, held in Running(pool, places, cells, limits):
+            if outcome.status == "died":
+                victims.append(cell)
+            else:
+                yield cell, outcome, held.given, held.truth
+        for cell, outcome, held in Running(pool, places[:1], victims, limits):
+            final = replace(outcome, status="failed") if outcome.status == "died" else outcome
+            yield cell, final, held.given, held.truth
+
+
+class Running:
+    """Cells under way at some places; iterate over it once. A cell whose worker died has the status "died"."""
+
+    def __init__(self, pool: Pool, places: list[Place], cells: Iterable[Cell], limits: Limits):
+        self.pool, self.places, self.limits = pool, places, limits
+        self.waiting = Waiting(cells)
+        self.busy: dict[Place, Cell] = {}
+        self.held: dict[Problem, Held] = {}
+
+    def __iter__(self) -> Iterator[tuple[Cell, Outcome, Held]]:
         try:
-            for cell, future in _run(pool.folder, simulated, iter(cells), workers, DEPTH, limits):
-                if outcome := _outcome(future, limits.timeout(cell.method_name)):
-                    yield cell, outcome, *simulated[cell.problem][1:]
-                else:
-                    victims.append(cell)
-            for cell, future in _run(pool.folder, simulated, iter(victims), workers[:1], 1, limits):
-                outcome = _outcome(future, limits.timeout(cell.method_name))
-                yield cell, outcome or Outcome("failed", _how_it_died(future)), *simulated[cell.problem][1:]
+            while True:
+                yield from self._hand_out()
+                if not self.busy:
+                    return
+                ended = list(self._ended())
+                list(self._hand_out(self.held))  # before what has ended is scored; what must be simulated can wait
+                yield from ended
+                self._tidy()
         finally:
-            for path, _, _ in simulated.values():
-                path.unlink(missing_ok=True)
+            for place in self.busy:
+                place.drop()
+            for held in self.held.values():
+                held.remove()
+
+    def _hand_out(self, known: Iterable[Problem] | None = None) -> Iterator[tuple[Cell, Outcome, Held]]:
+        """Give every idle place a cell; yields those that no method can be given.
+
+        Args:
+            known: only cells of these problems; None: any, which may have to be simulated.
+        """
+        for place in self.places:
+            while place not in self.busy:
+                others = {cell.method_name for cell in self.busy.values()}
+                room = known is None and sum(held.size for held in self.held.values()) < ROOM
+                cell = self.waiting.take(place.method, others, self.held.keys(), room)
+                if cell is None:
+                    break
+                if cell.problem not in self.held:
+                    if known is not None:
+                        self.waiting.give_back(cell)
+                        break
+                    self.held[cell.problem] = _hold(cell.problem, self.pool.folder)
+                held = self.held[cell.problem]
+                if held.usable is None:
+                    yield cell, Outcome("failed", answers.NOT_FINITE), held
+                else:
+                    self._give(place, cell, held.usable, held)
+
+    def _give(self, place: Place, cell: Cell, given: Measurement, held: Held) -> None:
+        limits = {
+            "seconds": self.limits.timeout(cell.method_name),
+            "most": answers.most_bytes(given),
+            "shared": held.size,
+            "last": not self.waiting.more_of(cell.method_name),
+        }
+        self.busy[place] = cell
+        place.give(cell.method_name, limits, pickle.dumps(_task(cell, held.path)))
+
+    def _ended(self) -> Iterator[tuple[Cell, Outcome, Held]]:
+        """Wait until some cell has ended, or for half a second."""
+        interrupts.check()
+        poller, places = select.poll(), {place.fileno(): place for place in self.busy}
+        for descriptor in places:
+            poller.register(descriptor, select.POLLIN)
+        ready = poller.poll(1e3 * CHECK_SECONDS)
+        if not ready:
+            self.pool.look()
+        for descriptor, _ in ready:
+            place = places[descriptor]
+            cell = self.busy[place]
+            held = self.held[cell.problem]
+            try:
+                message = place.receive()
+            except EOFError:
+                del self.busy[place]
+                fate = place.fate()
+                place.drop()
+                if fate is None:
+                    self.waiting.give_back(cell)
+                else:
+                    yield cell, _died(f"with the one that kept it: {fate}"), held
+                continue
+            if message is not None:
+                del self.busy[place]
+                yield cell, _outcome(held, *message), held
+
+    def _tidy(self) -> None:
+        """Remove the problems that no cell needs any more."""
+        running = {cell.problem for cell in self.busy.values()}
+        for problem in [one for one in self.held if one not in running and not self.waiting.wanted(one)]:
+            self.held.pop(problem).remove()
 
 
-def _run(
-    folder: Path,
-    simulated: dict[Problem, tuple[Path, Measurement, Truth]],
-    queue: Iterator[Cell],
-    workers: list[Worker],
-    depth: int,
-    limits: Limits,
-) -> Generator[tuple[Cell, Future], None, None]:
-    """Cells with their futures, as these end; one that is not done, or holds no answer, lost its worker.
+def _died(how: str) -> Outcome:
+    return Outcome("died", f"the worker process died: {how}")
 
-    Args:
-        simulated: problems in use, kept here.
-        depth: cells that a worker may have at a time.
-    """
-    running: dict[Future, tuple[Cell, Worker, ProcessPool]] = {}
-    try:
-        while True:
-            while len(running) < depth * len(workers) and (cell := next(queue, None)) is not None:
-                if cell.problem not in simulated:
-                    given, truth = cell.problem.simulate()
-                    path = folder / f"{uuid.uuid4().hex}.pt"
-                    simulated[cell.problem] = path, _shared(given, path), truth
-                    del given
-                path, _, _ = simulated[cell.problem]
-                task = _task(cell, path)
-                loads = Counter(worker for _, worker, _ in running.values())
-                worker = min(workers, key=lambda one: loads[one])
-                future, process = worker.schedule(task, limits.timeout(cell.method_name))
-                running[future] = cell, worker, process
-            if not running:
-                return
-            done, rest = wait(running, timeout=CHECK_SECONDS, return_when=FIRST_COMPLETED)
-            done |= {future for future in rest if not running[future][2].active}
-            for future in done:
-                cell, worker, process = running.pop(future)
-                if _died(future):
-                    worker.replace(process)
-                yield cell, future
-            in_use = {cell.problem for cell, _, _ in running.values()}
-            newest = next(reversed(simulated))
-            for problem in [p for p in simulated if p not in in_use and p != newest]:
-                simulated.pop(problem)[0].unlink()
-    finally:
-        for _, worker, process in running.values():
-            worker.replace(process)
+
+def _outcome(held: Held, header: dict[str, Any], body: bytes) -> Outcome:
+    """What a keeper's message says of a cell."""
+    assert held.usable is not None
+    said, left = header.get("said", ""), header["left"]
+    if header["end"] == "answer":
+        outcome = answers.for_all(answers.decoded(body, held.usable, header["seconds"]), held.given)
+    elif header["end"] == "died":
+        outcome = _died(said)
+    else:
+        status = {"timeout": "timeout", "memory": "out_of_memory"}.get(header["end"], "failed")
+        outcome = Outcome(status, said)
+    if left:
+        outcome = replace(outcome, reason="; ".join(filter(None, [outcome.reason, in_words(left)])))
+    return outcome
 
 
 @dataclass(frozen=True)
@@ -255,48 +244,3 @@ def _task(cell: Cell, given: Path) -> Task:
     modules, weights = (cell.made_of.code, cell.made_of.files) if cell.made_of else ((), ())
     seed = seed_of(*cell.problem.method_seed_names())
     return Task(pickle.dumps(cell.method), given, seed, tuple(modules), frozenset(weights))
-
-
-def _shared(given: Measurement, path: Path) -> Measurement:
-    try:
-        return share(given, path)
-    except (OSError, RuntimeError) as error:  # RuntimeError: torch's, for a write that fails
-        raise ResultsError(
-            f"{path.parent}: cannot store the measurements for the workers: {error}; free some space, or set TMPDIR to "
-            "another folder. What is finished is kept"
-        ) from error
-
-
-def _sweep() -> None:
-    """Remove the measurements that runs left behind when they were killed."""
-    for folder in Path(tempfile.gettempdir()).glob("csbench-*-*"):
-        pid = folder.name.split("-")[1]
-        if pid.isdigit() and not Path(f"/proc/{pid}").exists() and Path("/proc/self").exists():
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _died(future: Future) -> bool:
-    return not future.done() or isinstance(future.exception(), ProcessExpired | BrokenProcessPool)
-
-
-def _outcome(future: Future, timeout: float | None) -> Outcome | None:
-    """What came of a task; None where its worker died."""
-    if _died(future):
-        return None
-    try:
-        return future.result()
-    except TimeoutError:
-        return Outcome("timeout", f"took longer than {timeout:g} s")
-    except Exception as error:  # the answer could not be sent back, for instance
-        return Outcome("failed", f"{type(error).__name__}: {error}")
-
-
-def _how_it_died(future: Future) -> str:
-    death = future.exception() if future.done() else None
-    if not isinstance(death, ProcessExpired):
-        return "the worker process died, and the server that forked it"
-    code = death.exitcode or 0
-    how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-    if code == -signal.SIGKILL:
-        how += ", as the kernel sends it when memory runs out"
-    return f"the worker process died: {how}"

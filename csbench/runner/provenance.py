@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_info
 import csbench
 from csbench import __version__
 from csbench.core.machine import cpu_model
+from csbench.runner.limits import cores, memory
 
 PACKAGES = ("torch", "numpy", "scipy", "numba", "PyWavelets", "pyarrow")
 
@@ -36,7 +37,7 @@ def collect() -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},
         "cpu": cpu_model(),
-        "cores": os.cpu_count(),
+        "cores": cores(),
         "memory_gb": _memory_gb(),
         "os": f"{platform.system()} {platform.release()}",
         "blas": _blas(),
@@ -81,7 +82,5 @@ def _version(package: str) -> str | None:
 
 
 def _memory_gb() -> float | None:
-    try:
-        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
-    except (ValueError, OSError, AttributeError):
-        return None
+    total = memory()
+    return None if total is None else round(total / 2**30, 1)

@@ -38,5 +38,4 @@ class Ran:
     written: list[Path] = field(default_factory=list)
     seconds: float = 0.0
     place: str = "this machine"
-    interrupted: bool = False
     counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)

@@ -64,7 +64,8 @@ def run_suite(
     """Run what is to run of a suite, and store it.
 
     Every finished cell is in the journal before the next is looked at; the Parquet files are written at the end, and
-    also when the run is interrupted. Cells that a killed run left in the journal are taken over.
+    also when the run is interrupted, which then goes on to raise KeyboardInterrupt. Cells that a killed run left in the
+    journal are taken over.
 
     Args:
         place: this machine or a cluster.
@@ -84,8 +85,6 @@ def run_suite(
     watch.planned(found, todo, damaged)
     if todo:
         _run(todo, results, place, limits, watch, ran)
-        if ran.interrupted:
-            return ran
         before = stamp(asked or suite, results)
         found = suite_states(suite, results).without_missing(others)
     ran.counts = found.counts()
@@ -110,8 +109,6 @@ def _run(todo: list[Cell], results: Path, place: Place, limits: Limits, watch: W
                     ok = not statuses - {"ok", "not_applicable"}
                     ran.done.append(Done(one.cell.method_name, one.cell.where, one.seconds, ok))
                     watch.finished(one)
-        except KeyboardInterrupt:
-            ran.interrupted = True
         finally:
             journal.begin_run(run_id, facts | {"ended": provenance.now()})
             ran.written = list(dict.fromkeys([*ran.written, *journal.compact()]))

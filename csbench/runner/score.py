@@ -12,6 +12,7 @@ import torch
 from csbench.core.measurement import Measurement
 from csbench.results.schema import DIAGNOSTIC
 from csbench.results.store import make_table
+from csbench.runner.answers import NOT_FINITE, words
 from csbench.runner.plan import Cell
 from csbench.runner.problem import Truth, digest
 from csbench.runner.scoring import finite, metric_columns
@@ -34,13 +35,23 @@ class Finished:
 
 
 def finished(cell: Cell, outcome: Outcome, given: Measurement, truth: Truth, run_id: str) -> Finished:
-    """The outcome of a cell with its rows."""
-    return Finished(cell, score(cell, outcome, given, truth, run_id), outcome.x_hat, outcome.wall_seconds)
+    """The outcome of a cell with its rows; one that cannot be scored has failed."""
+    try:
+        rows = score(cell, outcome, given, truth, run_id)
+    except Exception as error:  # a metric that such images do not have, for instance
+        outcome = Outcome("failed", words(f"what came of it cannot be scored: {type(error).__name__}: {error}"))
+        rows = score(cell, outcome, given, truth, run_id)
+    return Finished(cell, rows, outcome.x_hat, outcome.wall_seconds)
 
 
 def score(cell: Cell, outcome: Outcome, given: Measurement, truth: Truth, run_id: str) -> pa.Table:
-    """One row per image; an image whose reconstruction is not finite is `diverged` and has no metrics."""
+    """One row per image; an image whose reconstruction is not finite is `diverged` and has no metrics.
+
+    An image whose y is not finite was given to nobody, and has failed, whatever came of the others.
+    """
     problem = cell.problem
+    measured = torch.isfinite(given.y).all(1).tolist()
+    batch = sum(measured) or given.batch
     common = {
         "suite": cell.suite.name,
         "suite_version": cell.suite.version,
@@ -54,11 +65,11 @@ def score(cell: Cell, outcome: Outcome, given: Measurement, truth: Truth, run_id
         "key": cell.id.key,
         "status": outcome.status,
         "reason": outcome.reason,
-        "seconds_per_image": None if outcome.wall_seconds is None else outcome.wall_seconds / given.batch,
+        "seconds_per_image": None if outcome.wall_seconds is None else outcome.wall_seconds / batch,
         "cell_wall_seconds": outcome.wall_seconds,
         "cell_cpu_seconds": outcome.cpu_seconds,
         "peak_memory_mb": outcome.peak_memory_mb,
-        "batch_size": given.batch,
+        "batch_size": batch,
         "threads": outcome.threads,
         "device": str(given.y.device),
         "made_by": cell.id.made_by,
@@ -67,6 +78,9 @@ def score(cell: Cell, outcome: Outcome, given: Measurement, truth: Truth, run_id
     rows = [
         common | {"image": image, "y_sha256": digest(y)} for image, y in zip(truth.ids.tolist(), given.y, strict=True)
     ]
+    for row, known in zip(rows, measured, strict=True):
+        if not known and outcome.status != "not_applicable":
+            row |= {"status": "failed", "reason": NOT_FINITE}
     if outcome.x_hat is None:
         return make_table(rows)
     x_hat = torch.from_numpy(outcome.x_hat)
@@ -76,6 +90,6 @@ def score(cell: Cell, outcome: Outcome, given: Measurement, truth: Truth, run_id
     for i, row in enumerate(rows):
         if whole[i]:
             row |= {name: column[i] for name, column in columns.items()}
-        else:
+        elif measured[i]:
             row |= {"status": "diverged", "reason": "x_hat is not finite"}
     return make_table(rows)

@@ -1,50 +1,38 @@
-"""What happens in a worker process: a method and a measurement in, an outcome out. No truth, no dataset, no metric."""
+"""What happens in a method's process: a method and a measurement in, an outcome out; no truth and no dataset."""
 
 from __future__ import annotations
 
+import builtins
 import contextlib
-import ctypes
 import importlib
 import os
 import pickle
 import resource
 import signal
+import socket
 import sys
-from collections.abc import Mapping
+import time
+import warnings
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
+from numba.core import event
 
 from csbench.core.measurement import Measurement
-from csbench.core.method import check_requirements
+from csbench.core.method import Method, check_requirements
+from csbench.runner import answers, wire
 from csbench.runner.solving import Outcome, failure, solve
+from csbench.runner.subreaper import LINUX, die_with_parent
 
 SMALL = 2**24  # bytes of a measurement that may be in memory once more
-
-
-def start_worker(memory: int | None, environment: Mapping[str, str]) -> None:
-    """Prepare a process: Ctrl-C is the parent's business, output goes nowhere, memory has a limit.
-
-    Args:
-        memory: bytes that the process may allocate, beyond files that it maps; None: no limit. Linux only.
-        environment: of the run; the server that this process was forked from may have started with another.
-    """
-    os.environ.update(environment)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _die_with_parent()
-    nowhere = os.open(os.devnull, os.O_WRONLY)  # also for what compiled code prints
-    os.dup2(nowhere, 1)
-    os.dup2(nowhere, 2)
-    if memory is not None and sys.platform == "linux":
-        resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
-
-
-def _die_with_parent() -> None:
-    """Have the kernel end this process when a kill -9 ends its parent, even in an endless loop; Linux only."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+TASK = 2**40  # bytes of a task, at most: what the run sends is trusted
+RLIMITS = sorted({value for name, value in vars(resource).items() if name.startswith("RLIMIT_")})
+PATCHABLE = (torch, torch.Tensor, torch.nn.functional, torch.linalg, torch.fft, np, np.linalg, time, builtins, os)
 
 
 @dataclass(frozen=True)
@@ -65,6 +53,50 @@ class Task:
     weights: frozenset[str] | None
 
 
+def main(link: socket.socket, parent: int) -> None:
+    """Run the cells of one method, one after the other, until the keeper says no more.
+
+    Before the first, the method's modules are imported. What no cell of another method is to see stays here, for every
+    method has a process of its own; and where a cell has changed this process, the next one gets a fresh one.
+
+    Args:
+        parent: id of the keeper.
+    """
+    die_with_parent()
+    if os.getppid() != parent:
+        return  # it ended before this process could ask to end with it
+    nowhere = os.open(os.devnull, os.O_WRONLY)  # also for what compiled code prints
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+    own, inbox, compiled, before = os.getpid(), wire.Inbox(link, TASK), Compiled(), None
+    while True:
+        told, task = inbox.wait() or ({}, b"")
+        bound_memory(told["memory"])
+        try:
+            prepared = _prepared(pickle.loads(task))
+            if compiled.taken() and not told["again"]:
+                wire.send(link, {"what": "compiled"})
+                return
+            before = before or traces()
+            wire.send(link, {"what": "ready"})
+            answer = answers.encoded(prepared if isinstance(prepared, Outcome) else _solved(*prepared))
+            changed = traces() != before
+        except Exception as error:  # what this function uses may have been replaced by the method
+            answer, changed = answers.encoded(_failed(error)), True
+        if os.getpid() != own:
+            return  # a process that the method has forked, and that came back from `recover` as well
+        wire.send(link, {"what": "answer", "changed": changed}, answer)
+
+
+def bound_memory(memory: int | None) -> None:
+    """Bound what this process may allocate for itself; the keeper watches what is shared. Linux only."""
+    if memory is not None and LINUX:
+        hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+        memory = memory if hard == resource.RLIM_INFINITY else min(memory, hard)
+        resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+
+
 def share(given: Measurement, path: Path) -> Measurement:
     """Write a measurement where all workers read it, and give back the same measurement from that file.
 
@@ -81,19 +113,99 @@ def _mapped(path: Path) -> Measurement:
 
 
 def run(task: Task) -> Outcome:
-    """Run one task; whatever is raised becomes an outcome."""
+    """Run one task in this process; whatever is raised becomes an outcome."""
+    prepared = _prepared(task)
+    return prepared if isinstance(prepared, Outcome) else _solved(*prepared)
+
+
+Prepared = tuple[Method, Measurement, int, frozenset[str] | None]
+
+
+def _prepared(task: Task) -> Prepared | Outcome:
+    """All that is not on the method's clock."""
     try:
         method, given = pickle.loads(task.method), _mapped(task.given)
         import_all(task.modules)
         check_requirements(method)
     except BaseException as error:
+        return _failed(error)
+    return method, given, task.seed, task.weights
+
+
+def _solved(*prepared: Any) -> Outcome:
+    try:
+        return solve(*prepared)
+    except BaseException as error:  # one whose text cannot be had, for instance
+        return _failed(error)
+
+
+def _failed(error: BaseException) -> Outcome:
+    try:
         return failure(error)
-    return solve(method, given, task.seed, task.weights)
+    except BaseException:
+        return Outcome("failed", f"{type(error).__name__}, which cannot be put into words")
 
 
 @lru_cache
 def import_all(modules: tuple[str, ...]) -> None:
-    """What a method's module imports only when it is used, such as compiled solvers, is not to be on its clock."""
+    """What a method's module imports only when it is used, such as compiled solvers, is not to be on its clock.
+
+    Functions that numba compiles, and whose types are declared, are compiled now.
+    """
     for name in modules:
         with contextlib.suppress(Exception):  # some may be for other machines; `recover` will say so
             importlib.import_module(name)
+
+
+class Compiled(event.Listener):
+    """Counts the functions that numba compiles in this process rather than loading them from its cache.
+
+    If there were any, another process is to run the cells, for a function that numba has just compiled may round
+    otherwise than the same function from its cache, and no number is to depend on who came first.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        event.register("numba:compile", self)
+
+    def on_start(self, what: event.Event) -> None:
+        """What is never cached does not count."""
+        assert what.data is not None
+        self.count += what.data["dispatcher"].stats.cache_path is not None
+
+    def on_end(self, what: event.Event) -> None:
+        """Has been counted."""
+
+    def taken(self) -> int:
+        """How many since the last call."""
+        count, self.count = self.count, 0
+        return count
+
+
+def traces() -> Hashable:
+    """What a cell may have changed in this process that could reach the next: compared before and after."""
+    return tuple(_traces())
+
+
+def _traces() -> Iterator[Hashable]:
+    yield str(torch.get_default_device()), torch.get_default_dtype(), torch.is_grad_enabled(), torch.get_num_threads()
+    yield torch.are_deterministic_algorithms_enabled(), torch.is_inference_mode_enabled()
+    yield (
+        tuple(np.geterr().values()),
+        sys.getrecursionlimit(),
+        sys.getswitchinterval(),
+        sys.gettrace(),
+        sys.getprofile(),
+    )
+    yield tuple(map(str, warnings.filters)), tuple(os.environ.items()), _or_none(os.getcwd)
+    yield _or_none(lambda: len(os.listdir("/proc/self/fd"))), _or_none(lambda: len(os.listdir("/proc/self/task")))
+    yield tuple(resource.getrlimit(number) for number in RLIMITS), signal.getitimer(signal.ITIMER_REAL)
+    for holder in PATCHABLE:
+        yield tuple(map(id, vars(holder).values()))
+
+
+def _or_none(look: Callable[[], Any]) -> Any:
+    try:
+        return look()
+    except OSError:
+        return None

@@ -30,7 +30,8 @@ from csbench.priors.precision import fast_bf16
 from csbench.results.artefact_kinds import FLOORS
 from csbench.results.schema import METRICS
 from csbench.results.store import read_file
-from csbench.runner.local import Limits, run_cells
+from csbench.runner.limits import Limits
+from csbench.runner.local import run_cells
 from csbench.runner.plan import Cell, accepts, make_cells
 from csbench.runner.problem import Problem, Truth, digest
 from csbench.runner.scoring import metric_columns

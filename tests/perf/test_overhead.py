@@ -18,8 +18,10 @@ import torch
 from csbench import Method, load_suite
 from csbench.results.folder import results_file
 from csbench.results.store import read_file, write_file
-from csbench.runner.local import Limits, open_pool, run_in
+from csbench.runner.limits import Limits
+from csbench.runner.local import run_in
 from csbench.runner.plan import make_cells
+from csbench.runner.pool import open_pool
 
 ROOT = Path(__file__).parent.parent.parent
 FEW, MANY = 100, 1000

@@ -15,7 +15,7 @@ from csbench.core.errors import UsageError
 from csbench.results.folder import results_file
 from csbench.results.store import read_provenance
 from csbench.runner import cluster
-from csbench.runner.cluster import MAY_HAVE_CHILDREN, start
+from csbench.runner.cluster import start
 from tests.processes import linux, start_run, wait_for_cells
 
 PLUGIN = """
@@ -49,8 +49,7 @@ class Dask:
 
     def __init__(self, folder, environment):
         self.folder = folder
-        name, value = MAY_HAVE_CHILDREN.split("=")
-        self.environment = environment | {name: value}
+        self.environment = environment
         self.file = folder / "scheduler.json"
         self.processes = []
         self._start("scheduler", "--host", "127.0.0.1", "--port", "0", "--scheduler-file", str(self.file))
@@ -154,13 +153,6 @@ def test_workers_with_other_code_are_refused(csbench, tmp_path, tiny_suite, dask
     assert not results_file(tmp_path / "results", "tiny", "steady").exists()
 
 
-def test_workers_that_may_not_start_processes_are_refused(csbench, tiny_suite, dask):
-    dask.worker(**{MAY_HAVE_CHILDREN.split("=")[0]: "True"})
-    done = csbench("run", tiny_suite, "--methods", "zeros", "--dask", dask.address)
-    assert done.returncode == 1
-    assert f"start it as `{MAY_HAVE_CHILDREN} dask worker ...`" in done.stderr
-
-
 def test_a_cluster_from_a_file(csbench, tmp_path, tiny_suite):
     path = tmp_path / "cluster.yml"
     path.write_text(
@@ -186,12 +178,12 @@ def test_a_cluster_from_a_file(csbench, tmp_path, tiny_suite):
 def test_a_wrong_file_is_explained(tmp_path, text, message):
     path = tmp_path / "cluster.yml"
     path.write_text(text)
-    with pytest.raises(UsageError, match=message), start(path):
+    with pytest.raises(UsageError, match=message), start(path, print):
         pass
 
 
 def test_a_scheduler_that_does_not_answer(csbench, tiny_suite, monkeypatch):
     monkeypatch.setattr(cluster, "CONNECT_SECONDS", 0.5)
-    with pytest.raises(UsageError, match="no scheduler answers there"), cluster.connect("tcp://127.0.0.1:9"):
+    with pytest.raises(UsageError, match="no scheduler answers there"), cluster.connect("tcp://127.0.0.1:9", print):
         pass
     assert csbench("run", tiny_suite, "--jobs", "2", "--dask", "tcp://127.0.0.1:9").returncode == 2
