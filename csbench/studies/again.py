@@ -10,7 +10,7 @@ rounding changes them, for methods that search from random starts do not give th
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from math import comb
 
@@ -19,7 +19,6 @@ import pandas as pd
 import torch
 from scipy.stats import permutation_test
 
-from csbench.catalogue.suites import Suite
 from csbench.core.measurement import Measurement
 from csbench.runner.limits import Limits
 from csbench.runner.local import run_cells
@@ -48,8 +47,8 @@ class Run:
     Attributes:
         stored: rows of the file that are ok, by image.
         again: metrics of this machine, by image.
-        hard: how hard the images are, by id.
-        scores: by image, logarithms of errors beside those of others.
+        second: the problem of the second run.
+        fresh: mean squared errors of the second run on fresh images, by id.
     """
 
     cell: Cell
@@ -57,7 +56,12 @@ class Run:
     stored: pd.DataFrame
     again: pd.DataFrame
     second: Mixed
-    hard: dict[int, float] = field(default_factory=dict)
+    fresh: dict[int, float] = field(default_factory=dict)
+
+    @property
+    def on_all_images(self) -> Mixed:
+        """The images of both runs in one batch."""
+        return replace(self.second, same=self.second.images, rounded=0)
 
     @property
     def name(self) -> str:
@@ -84,24 +88,18 @@ def run_again(
         run = _first(frame, cell, outcome, given, truth, rounding, seed)
         runs.append(run)
         yield _times(run)
-    report("running other methods on the same images")
-    _judge_images(runs)
-    report(f"running {len(runs)} cells a second time")
-    scores: dict[int, list[float]] = {}
-    by_problem = {run.second: run for run in runs}
-    for cell, outcome, given, truth in _ran([replace(run.cell, problem=run.second) for run in runs], limits):
-        run = by_problem[cell.problem]  # type: ignore[index]
-        if outcome.x_hat is None:
-            yield Check(f"{run.name} with other images", f"{outcome.status}: {outcome.reason}")
-            continue
-        columns = metric_columns(torch.from_numpy(outcome.x_hat), given, truth)
-        yield from _second(run, outcome.x_hat, pd.DataFrame(columns))
-        pairs = [(i, e) for i, e in zip(truth.ids.tolist(), columns["mse"], strict=True) if i < 0]
-        pairs += list(zip(run.again.index.tolist(), run.again["mse"].tolist(), strict=True))
-        for (image, _), value in zip(pairs, logarithm([error for _, error in pairs]), strict=True):
-            if image in run.hard and np.isfinite(value):
-                scores.setdefault(image, []).append(float(value) - run.hard[image])
-    yield from leaning(scores, seed)
+    report(f"running {len(runs)} cells a second time, and other methods on the same images")
+    of_method = {name: _panel_seconds(runs) for name in panel(cells[0].method_name)} if cells else {}
+    errors: dict[Problem, list[list[float]]] = {}
+    by_problem: dict[Problem, Run] = {run.second: run for run in runs}
+    todo = [*_beside(runs), *(replace(run.cell, problem=run.second) for run in runs)]
+    for cell, outcome, given, truth in _ran(todo, replace(limits, of_method=of_method)):
+        if cell.problem in by_problem and cell.method_name not in of_method:
+            yield from _second(by_problem[cell.problem], outcome, given, truth)
+        elif outcome.x_hat is not None and np.isfinite(outcome.x_hat).all():
+            found = metric_columns(torch.from_numpy(outcome.x_hat), given, truth)["mse"]
+            errors.setdefault(cell.problem, []).append(found)
+    yield from leaning(_scores(runs, errors), seed)
 
 
 def _ran(cells: Iterable[Cell], limits: Limits) -> Iterator[tuple[Cell, Outcome, Measurement, Truth]]:
@@ -147,35 +145,58 @@ def _times(run: Run) -> Check:
     return Check(what)
 
 
-def _judge_images(runs: list[Run]) -> None:
-    """How hard the images of the first and the second run are, by what cheap methods make of them."""
+def _panel_seconds(runs: list[Run]) -> float:
+    """That a method may take to say how hard images are; one that takes longer is not heard."""
+    longest = max((run.outcome.wall_seconds or 0.0 for run in runs), default=0.0)
+    return max(PANEL_SHARE * longest, PANEL_SECONDS)
+
+
+def _beside(runs: list[Run]) -> Iterator[Cell]:
+    """Cells of other methods on the images of the first and of the second run."""
+    if not runs:
+        return
+    suite = runs[0].cell.suite.narrowed(methods=tuple(panel(runs[0].cell.method_name)))
+    cells = make_cells(suite)
     for run in runs:
-        mixed = replace(run.second, same=run.second.images, rounded=0)
-        suite: Suite = run.cell.suite.narrowed(methods=tuple(panel(run.cell.method_name)))
+        mixed = run.on_all_images
         place = (mixed.m, mixed.noise_norm, mixed.draw)
-        cells = [replace(one, problem=mixed) for one in make_cells(suite) if _place(one.problem) == place]
-        limit = max(PANEL_SHARE * (run.outcome.wall_seconds or 0.0) / max(len(cells), 1), PANEL_SECONDS)
-        truth, errors = None, []
-        for _, outcome, given, truth in _ran(cells, Limits(limit)):
-            if outcome.x_hat is not None and np.isfinite(outcome.x_hat).all():
-                errors.append(metric_columns(torch.from_numpy(outcome.x_hat), given, truth)["mse"])
-        run.hard = hardness(truth or mixed.simulate()[1], errors)
+        yield from (replace(one, problem=mixed) for one in cells if _place(one.problem) == place)
+
+
+def _scores(runs: list[Run], errors: Mapping[Problem, Sequence[Sequence[float]]]) -> dict[int, list[float]]:
+    """For each image, by id, the logarithm of the method's error beside those of others, of each cell.
+
+    Args:
+        errors: of others, on the images of both runs.
+    """
+    scores: dict[int, list[float]] = {}
+    for run in runs:
+        hard = hardness(run.on_all_images.simulate()[1], errors.get(run.on_all_images, []))
+        made = {**run.again["mse"].to_dict(), **run.fresh}
+        for image, value in zip(made, logarithm(list(made.values())), strict=True):
+            if np.isfinite(value):
+                scores.setdefault(int(image), []).append(float(value) - hard[int(image)])
+    return scores
 
 
 def _place(problem: Problem) -> tuple[int, float, int]:
     return problem.m, problem.noise_norm, problem.draw
 
 
-def _second(run: Run, x_hat: np.ndarray, second: pd.DataFrame) -> Iterator[Check]:
-    """What the rows of the second run say that the first has too."""
+def _second(run: Run, outcome: Outcome, given: Measurement, truth: Truth) -> Iterator[Check]:
+    """What the rows of the second run say that the first has too; those of fresh images are kept in `run`."""
+    first, x_hat = run.outcome.x_hat, outcome.x_hat
+    if x_hat is None or first is None:
+        yield Check(f"{run.name} with other images", f"{outcome.status}: {outcome.reason}")
+        return
     same, kept = run.second.same, run.second.same + run.second.rounded
-    first = run.outcome.x_hat
-    assert first is not None
+    columns = {name: np.array(values) for name, values in metric_columns(torch.from_numpy(x_hat), given, truth).items()}
+    run.fresh.update(zip(truth.ids[kept:].tolist(), columns["mse"][kept:].tolist(), strict=True))
     if same:
         yield _repeated(run, first[:same], x_hat[:same])
     for name, absolute in COMPARED.items():
         stored, again = run.stored[name].to_numpy(), run.again.loc[run.stored.index, name].to_numpy()
-        changes = second[name].to_numpy()[same:kept] - run.again[name].to_numpy()[same:kept]
+        changes = columns[name][same:kept] - run.again[name].to_numpy()[same:kept]
         yield _metric(f"{run.name}: {name}", stored, again, changes, absolute)
 
 

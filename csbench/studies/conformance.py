@@ -19,9 +19,13 @@ from csbench.core.errors import CsbenchError, MissingWeights
 from csbench.core.measurement import Measurement
 from csbench.core.method import Method, NotApplicable, Recovery, check_requirements
 from csbench.core.seeding import stream
+from csbench.freshness.made_by import code_of
 from csbench.operators import from_matrix
 from csbench.runner.problem import Problem
 from csbench.runner.solving import complaint
+from csbench.runner.worker import import_all
+from csbench.studies.process_state import REMEDIES, elsewhere, settle, snapshot
+from csbench.studies.sight import forbidden
 
 
 class Complaint(CsbenchError):
@@ -98,22 +102,34 @@ def leaves_y_alone(method: Method) -> None:
 
 
 def is_deterministic(method: Method) -> None:
-    """The same answer for the same random numbers."""
-    a, b = _recover(method, digits()).x_hat, _recover(method, digits()).x_hat
-    _require(torch.equal(a, b), "two calls with equal rng differ; draw all randomness from rng")
+    """The same answer for the same random numbers, whatever the time and the global generators say."""
+    a = _recover(method, digits()).x_hat
+    with elsewhere(type(method)):
+        b = _recover(method, digits()).x_hat
+    _require(
+        torch.equal(a, b),
+        "two calls with equal rng differ; draw all randomness from rng, and take no seed from the time, the process or "
+        "the generators of torch, NumPy and random",
+    )
 
 
 def leaves_the_process_alone(method: Method) -> None:
-    """Leaves torch's global random numbers, thread count, default dtype and gradients alone."""
-    state, threads = torch.get_rng_state(), torch.get_num_threads()
-    settings = torch.get_default_dtype(), torch.is_grad_enabled()
-    _recover(method, digits())
-    _require(torch.equal(torch.get_rng_state(), state), "torch's global generator was used; draw from rng")
-    _require(
-        (torch.get_default_dtype(), torch.is_grad_enabled()) == settings,
-        "torch's default dtype or gradient mode was changed; use `with torch.no_grad():` and pass dtypes",
-    )
-    _require(torch.get_num_threads() == threads, "the number of threads was changed; the harness gives one per worker")
+    """Leaves the process as it was: global random numbers, settings, folders, functions of others, threads."""
+    code = code_of(((type(method).__module__, (type(method).__qualname__, "recover")),))
+    import_all((*code.modules, *sorted(code.packages)))  # as workers do; to import a package changes a process
+    settle()
+    given = digits()
+    before = snapshot()
+    _recover(method, given)
+    after = snapshot()
+    changed = [name for name in before if before[name] != after[name]]
+    _require(not changed, "; ".join(f"{name}; {REMEDIES[name]}" for name in changed))
+
+
+def reads_y_and_A_alone(method: Method) -> None:
+    """Its source reads no images but those of the train split, and no file that `data_files` does not name."""
+    found = forbidden(method)
+    _require(not found, "; ".join(found))
 
 
 def serves_one_image(method: Method) -> None:
@@ -173,6 +189,7 @@ CHECKS: tuple[Callable[[Method], None], ...] = (
     leaves_y_alone,
     is_deterministic,
     leaves_the_process_alone,
+    reads_y_and_A_alone,
     serves_one_image,
     serves_other_operators,
     refuses_other_sizes_politely,
