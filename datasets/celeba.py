@@ -45,7 +45,7 @@ class CelebA(Dataset):
     """
 
     name: ClassVar[str] = "celeba"
-    image_shape: ClassVar[tuple[int, int, int]] = (3, SIDE, SIDE)
+    image_shape: ClassVar[tuple[int, int, int]] = (3, 64, 64)
     licence: ClassVar[str] = "non-commercial research only, no redistribution (CelebA agreement)"
     mirrored: ClassVar[bool] = True
     restricted: ClassVar[bool] = True

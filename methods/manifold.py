@@ -74,6 +74,8 @@ class _Sampled(_Manifold):
         dataset: whose training images, those that ship with it, stand for all.
     """
 
+    learned_from: ClassVar[str | None] = "clean images"
+
     dataset: str = "{dataset}"
 
     def references(self, given: Measurement) -> Tensor:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from csbench.cli.common import AsJson, app, print_table
 from csbench.core.errors import UsageError
 from csbench.core.paths import weights_folders
+
+if TYPE_CHECKING:
+    from csbench.catalogue.entries import Entry
 
 
 @app.command("list")
@@ -46,7 +49,9 @@ def _catalogue(what: str) -> list[dict[str, Any]]:
         rows = []
         for entry in entries(what).values():  # type: ignore[arg-type]
             row: dict[str, Any] = {"name": entry.name}
-            if what != "datasets":
+            if what == "datasets":
+                row |= _images(entry)
+            else:
                 row["parameters"] = entry.fields
             if what == "operators":
                 facts = {"rows": "", "adjoint_by": "", "cost": ""} | entry.facts
@@ -80,6 +85,15 @@ def _catalogue(what: str) -> list[dict[str, Any]]:
             for c in cards
         ]
     raise UsageError(f"cannot list {what!r}; there are {', '.join([*KINDS, 'suites', 'priors'])}")
+
+
+def _images(entry: Entry) -> dict[str, Any]:
+    """What a dataset's class tells of its images, as far as it tells it in literals."""
+    shape = entry.facts.get("image_shape")
+    if not isinstance(shape, tuple) or len(shape) != 3:
+        return {"n": "", "channels": "", "sides": "", "licence": entry.facts.get("licence", "")}
+    c, h, w = shape
+    return {"n": c * h * w, "channels": c, "sides": f"{h} x {w}", "licence": entry.facts.get("licence", "")}
 
 
 def _with_papers(what: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

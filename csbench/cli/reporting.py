@@ -106,8 +106,8 @@ def plot(
     from csbench.catalogue.suites import load_suite
     from csbench.report.curves import plot as draw
     from csbench.report.curves import read_reference, representation_floors
+    from csbench.report.ranking import standings
     from csbench.report.samples import samples
-    from csbench.report.standings import standings
     from csbench.report.style import STYLES, check_format
     from csbench.results.store import load_results
 
@@ -141,8 +141,8 @@ def saving(
     """
     from csbench.catalogue.suites import load_suite
     from csbench.report import columns, comparisons, tables, texts
+    from csbench.report.ranking import standings
     from csbench.report.samples import samples
-    from csbench.report.standings import standings
     from csbench.results.store import load_results
 
     definition = load_suite(suite)

@@ -13,7 +13,7 @@ from rich.table import Table
 from csbench.catalogue.suites import Suite
 from csbench.core.files import write_atomically
 from csbench.report.leaderboard import render_suite, terminal_table
-from csbench.report.standings import Standings, standings
+from csbench.report.ranking import Standings, standings
 from csbench.results.store import load_results
 from csbench.runner.ran import Done, Ran
 from csbench.runner.remembered import open_cells

@@ -16,8 +16,8 @@ from csbench.catalogue.suites import Suite
 from csbench.report import texts
 from csbench.report.families import METHOD_KINDS
 from csbench.report.marks import MARKS
+from csbench.report.ranking import Standing, Standings
 from csbench.report.samples import Estimate
-from csbench.report.standings import Standing, Standings
 
 NEVER = 1e300  # what "never" is sorted as
 ERROR_WORDS = (

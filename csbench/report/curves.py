@@ -15,8 +15,8 @@ import pandas as pd
 from csbench.catalogue.suites import Suite
 from csbench.core.errors import UsageError
 from csbench.report import statistics as stats
+from csbench.report.ranking import Standings
 from csbench.report.samples import Estimate
-from csbench.report.standings import Standings
 from csbench.report.style import STYLES, Style, check_format, save
 from csbench.results.artefact_kinds import FLOORS
 

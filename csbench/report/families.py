@@ -38,14 +38,13 @@ def family(entry: Entry | None, learned_from: str | None) -> str:
     return str(told)
 
 
-def learned_from(params: Mapping[str, Any]) -> str | None:
-    """What a method's prior was learned from, by the card of the prior; None where it has no prior.
-
-    A method without weights that has a field `dataset` looks at the training images themselves.
-    """
+def learned_from(entry: Entry | None, params: Mapping[str, Any]) -> str | None:
+    """What a method's prior was learned from, by its class or else by the card of the prior; None without one."""
+    if entry and (told := entry.facts.get("learned_from")):
+        return str(told)
     prior = params.get("prior")
     if not prior:
-        return "clean images" if params.get("dataset") else None
+        return None
     card = prior_card(str(prior))
     if card is None:
         return "not known"

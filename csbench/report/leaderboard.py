@@ -14,7 +14,7 @@ from csbench.freshness.lineage import Lineage
 from csbench.report import columns, tables, texts
 from csbench.report.columns import Column
 from csbench.report.marks import MARKS
-from csbench.report.standings import Standings, standings
+from csbench.report.ranking import Standings, standings
 from csbench.results.artefact_kinds import EVALUATIONS
 from csbench.results.store import load_results, results_digest
 

@@ -12,8 +12,8 @@ from tabulate import tabulate
 
 from csbench.catalogue.papers import escaped
 from csbench.report.columns import Cell, Column
+from csbench.report.ranking import Standing
 from csbench.report.samples import Estimate
-from csbench.report.standings import Standing
 
 LATEX_MARKS = {
     "not run": r"\circ",

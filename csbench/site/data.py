@@ -9,7 +9,7 @@ import ast
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import sha256
@@ -29,8 +29,8 @@ from csbench.report.curves import read_reference, representation_floors
 from csbench.report.families import METHOD_KINDS
 from csbench.report.gallery import MEASUREMENTS, TRUTH, read_gallery
 from csbench.report.marks import MARKS
+from csbench.report.ranking import Standing, Standings, standings
 from csbench.report.samples import Estimate, Samples, samples
-from csbench.report.standings import Standing, Standings, standings
 from csbench.results.artefact_kinds import EVALUATIONS
 from csbench.results.store import load_results, read_provenance, results_digest, results_file
 
@@ -240,7 +240,7 @@ def _rows(table: Standings, frame: pd.DataFrame, floors: dict[str, float], shown
                 standing,
                 page_name(method),
                 numbers[method],
-                _is_oracle(method, params[method]),
+                _is_oracle(method),
                 {metric: [_drawn(curve.get(level)) for level in suite.levels] for metric, curve in own.items()},
                 [suite.images_at(level) if level in standing.errors else 0 for level in suite.levels],
                 seconds[method],
@@ -342,12 +342,9 @@ def _params(frame: pd.DataFrame, suite: Suite) -> dict[str, dict[str, list[float
     return found
 
 
-def _is_oracle(method: str, params: Iterable[str]) -> bool:
-    """A method whose class says so, or a greedy one whose sparsity k is given; the k of a subspace is no secret."""
-    fields = [json.loads(text) for text in params]
+def _is_oracle(method: str) -> bool:
     entry = entries("methods").get(method)
-    told = entry is not None and bool(entry.facts.get("oracle"))
-    return told or any(f.get("k") is not None and not f.get("prior") for f in fields)
+    return entry is not None and bool(entry.facts.get("oracle"))
 
 
 # Published curves

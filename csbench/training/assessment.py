@@ -19,7 +19,6 @@ from csbench.core.seeding import stream
 from csbench.priors import checkpoint
 from csbench.priors.generator import load_prior
 from csbench.solvers.latent.projection import misfit, representation_errors
-from csbench.training.ambient import Use, simulate
 from csbench.training.classifier import (
     classify,
     frechet_distance,
@@ -28,6 +27,7 @@ from csbench.training.classifier import (
     inception_score_error,
 )
 from csbench.training.classifier import load as load_classifier
+from csbench.training.measured_examples import Use, simulate
 from csbench.training.processes import MeasurementProcess
 
 SAMPLES = 10_000

@@ -20,8 +20,9 @@ from csbench.priors import checkpoint
 from csbench.priors.generator import ReLUGenerator
 from csbench.priors.precision import fast_bf16
 from csbench.solvers.latent.projection import misfit
-from csbench.training import ambient, classifier, gan, mixture, pca, processes, vae
+from csbench.training import classifier, gan, mixture, pca, processes, vae
 from csbench.training.checkpoints import Progress
+from csbench.training.measured_examples import MeasuredExamples, Use, simulate
 
 PCA_COMPONENTS = 1000  # or all, where images have fewer pixels
 SECONDS_PER_GRID = 60
@@ -90,17 +91,17 @@ def train(job: TrainingJob, report: Report = lambda progress: None) -> Path | No
     """
     if job.family not in RECIPES:
         raise UsageError(f"no prior is called {job.family!r}; there is {', '.join(RECIPES)}")
-    learned_from_measurements = job.family in get_args(ambient.Use)
+    learned_from_measurements = job.family in get_args(Use)
     if learned_from_measurements != (job.measurement is not None):
         raise UsageError(
             f"{job.family} learns from measurements; say which, `--measurement block-pixels:p=0.95` for instance"
             if learned_from_measurements
-            else f"{job.family} is trained on clean images; only {', '.join(get_args(ambient.Use))} take --measurement"
+            else f"{job.family} is trained on clean images; only {', '.join(get_args(Use))} take --measurement"
         )
     if job.seed and not learned_from_measurements and job.family not in ("dcgan", "wgan"):
         raise UsageError(f"--seed is for GANs; the recipe of {job.family} has a seed of its own")
     if job.gan != "sngan" and not learned_from_measurements:
-        raise UsageError(f"--gan is for {', '.join(get_args(ambient.Use))}; {job.family} is a recipe of its own")
+        raise UsageError(f"--gan is for {', '.join(get_args(Use))}; {job.family} is a recipe of its own")
     card = {
         "family": job.family,
         "dataset": job.dataset.name,
@@ -217,17 +218,17 @@ def _train_gan(job: TrainingJob, card: Card, report: Report) -> Path | None:
 
 
 def _train_on_measurements(job: TrainingJob, card: Card, report: Report) -> Path | None:
-    """AmbientGAN, or one of its baselines. Clean images end in `ambient.simulate`; the GAN gets what comes out."""
+    """AmbientGAN, or one of its baselines. Clean images end in `simulate`; the GAN gets what comes out."""
     process = processes.parse(job.measurement or "")
-    use: ambient.Use = job.family  # type: ignore[assignment]
-    measured = ambient.simulate(
+    use: Use = job.family  # type: ignore[assignment]
+    measured = simulate(
         job.dataset,
         process,
         use,
         job.seed,
         lambda done, total: report(Progress(done, total, f"measuring images: {process.spec}")),
     )
-    examples = ambient.MeasuredExamples.of(measured, process, use, job.dataset.image_shape, job.device)
+    examples = MeasuredExamples.of(measured, process, use, job.dataset.image_shape, job.device)
     make = gan.dcgan if job.gan == "sngan" else gan.wgan
     critic = "dense" if use == "ambient" and process.scattered else "convolutional"
     recipe = replace(make(job.dataset.image_shape), seed=job.seed, measurement=process.spec, critic=critic)
@@ -344,7 +345,7 @@ RECIPES: dict[str, Callable[[TrainingJob, Card, Report], Path | None]] = {
     "conv-vae": _train_vae,
     "dcgan": _train_gan,
     "wgan": _train_gan,
-    **dict.fromkeys(get_args(ambient.Use), _train_on_measurements),
+    **dict.fromkeys(get_args(Use), _train_on_measurements),
     "random-relu": _draw_relu,
     "pca": _fit_pca,
     "mfa": _fit_mixture,

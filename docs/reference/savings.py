@@ -6,7 +6,7 @@ from tabulate import tabulate
 
 from csbench.catalogue.suites import load_suite
 from csbench.report import columns, tables
-from csbench.report.standings import Standings, standings
+from csbench.report.ranking import Standings, standings
 from csbench.results.store import load_results
 
 SUITES = {  # name to the m at which the table shows it

@@ -11,14 +11,13 @@ from csbench.freshness.lineage import Lineage
 from csbench.operators import Gaussian, LinearOperator, SubsampledDCT
 from csbench.report import columns, tables
 from csbench.report.leaderboard import board, published_suites, render_suite
-from csbench.report.standings import standings
+from csbench.report.ranking import standings
 from csbench.results.artefact_kinds import EVALUATIONS
 from csbench.results.evaluations import Evaluations
 from csbench.runner.problem import Problem
 from csbench.studies.count import count
-
-from .conftest import ROOT
-from .test_artefacts import proof
+from tests.conftest import ROOT
+from tests.results.test_artefacts import proof
 
 M, N, BATCH = 12, 64, 3
 BROKEN = """

@@ -157,10 +157,11 @@ def _standing(method: str, own: pd.DataFrame, rivals: _Rivals, counted: dict[flo
     ok = own.loc[own["status"] == "ok"]
     statuses = own["status"].value_counts().to_dict()
     params = json.loads(own["params"].iloc[-1])
-    learned = learned_from(params)
+    entry = entries("methods").get(method)
+    learned = learned_from(entry, params)
     return Standing(
         method=method,
-        family=family(entries("methods").get(method), learned),
+        family=family(entry, learned),
         ranks=rivals.ranks.get(method),
         score=score(errors, compared) if compared else None,
         mean_error=mean_error(errors) if errors.complete else None,

@@ -25,8 +25,8 @@ from csbench.core.errors import UsageError
 from csbench.report import columns, gallery, tables
 from csbench.report import statistics as stats
 from csbench.report.comparisons import ratios
+from csbench.report.ranking import standings
 from csbench.report.samples import samples
-from csbench.report.standings import standings
 from csbench.results.artefact_kinds import EVALUATIONS
 from csbench.results.store import load_results, read_file, read_provenance, results_file, write_file
 from csbench.site.data import dataset_facts, page_name, suite_data
@@ -34,8 +34,7 @@ from csbench.site.json_files import compare_json, suite_json, to_json
 from csbench.site.methods import docstring_blocks
 from csbench.site.pages import build, render, write
 from csbench.site.styles import on_dark
-
-from .conftest import ROOT
+from tests.conftest import ROOT
 
 EVIL = "<script>alert(1)"
 SUITES = {

@@ -9,7 +9,7 @@ from skimage.restoration import wiener
 from csbench import get_dataset
 from csbench.core.dataset import Images
 from csbench.core.errors import UsageError
-from csbench.training import ambient, gan
+from csbench.training import gan, measured_examples
 from csbench.training import recipes as training
 from csbench.training.processes import BlockPatch, BlockPixels, ConvolveNoise, parse
 from csbench.training.recipes import TrainingJob
@@ -39,22 +39,22 @@ def digits() -> torch.Tensor:
 
 def test_measured_data_are_drawn_once_and_named_by_what_they_depend_on():
     process = parse("keep-patch:k=14")
-    data = ambient.simulate(FewDigits(), process, "ambient")
+    data = measured_examples.simulate(FewDigits(), process, "ambient")
     assert data.shape == (200, 1, 28, 28)
-    assert data.equal(ambient.simulate(FewDigits(), process, "ambient"))
-    assert not data.equal(ambient.simulate(FewDigits(), process, "ambient", seed=1))
+    assert data.equal(measured_examples.simulate(FewDigits(), process, "ambient"))
+    assert not data.equal(measured_examples.simulate(FewDigits(), process, "ambient", seed=1))
 
 
 @pytest.mark.parametrize("use", ["ambient", "ignore"])
 def test_each_use_gets_its_own_measurements(use, digits):
-    data = ambient.simulate(FewDigits(), BlockPixels(0.5), use)
+    data = measured_examples.simulate(FewDigits(), BlockPixels(0.5), use)
     assert ((data == digits) | (data == 0)).all()
     assert 0.4 < (data == digits)[digits > 0].double().mean() < 0.6
 
 
 def test_a_gaussian_projection_is_seen_as_its_back_projection():
     process = parse("gaussian-projection:m=3")
-    data = ambient.simulate(FewDigits(), process, "ambient")
+    data = measured_examples.simulate(FewDigits(), process, "ambient")
     assert data.shape == (200, 1, 28, 28)
     assert torch.linalg.matrix_rank(data[0, 0]) == 28  # 3 numbers of an image, spread by its own random matrix
 
@@ -63,7 +63,7 @@ def test_a_gaussian_projection_is_seen_as_its_back_projection():
 def test_the_trainer_never_receives_a_clean_image(family, tmp_path, monkeypatch):
     """Clean training images may be read inside `simulate` alone, and what leaves it lacks what was hidden."""
     inside = []
-    simulate, train = ambient.simulate, gan.train
+    simulate, train = measured_examples.simulate, gan.train
 
     class Guarded(FewDigits):
         def images(self, split):
@@ -86,7 +86,7 @@ def test_the_trainer_never_receives_a_clean_image(family, tmp_path, monkeypatch)
             assert not (unscaled - form).flatten(1).norm(dim=1).lt(1e-3).any()
         return train(examples, replace(recipe, width=8, critic_width=8, steps=2), *args, **kwargs)
 
-    monkeypatch.setattr(training.ambient, "simulate", watched)
+    monkeypatch.setattr(training.measured_examples, "simulate", watched)
     monkeypatch.setattr(training.gan, "train", inspected)
     job = TrainingJob(family, Guarded(), tmp_path, measurement="block-patch:k=14", steps=2)
     monkeypatch.setattr(training, "_finish", lambda *args: tmp_path)  # the small network is not the recipe's
@@ -96,8 +96,8 @@ def test_the_trainer_never_receives_a_clean_image(family, tmp_path, monkeypatch)
 @pytest.mark.parametrize("use", ["ambient", "ignore"])
 def test_the_critic_sees_inputs_of_mean_square_one(use, rng):
     process = BlockPixels(0.95)
-    data = ambient.simulate(FewDigits(), process, use)
-    examples = ambient.MeasuredExamples.of(data, process, use, (1, 28, 28))
+    data = measured_examples.simulate(FewDigits(), process, use)
+    examples = measured_examples.MeasuredExamples.of(data, process, use, (1, 28, 28))
     real = torch.cat([examples.real(50, rng) for _ in range(20)])
     assert real.square().mean().item() == pytest.approx(1, rel=0.1)
     x = torch.full((500, 1, 28, 28), 0.5)
@@ -123,8 +123,8 @@ def test_ambient_training_learns_what_ignoring_the_measurements_cannot(tmp_path)
             def training_images(self) -> Images:
                 return self.images("train")
 
-        data = ambient.simulate(Embedded(), process, use)
-        examples = ambient.MeasuredExamples.of(data, process, use, (1, 28, 28))
+        data = measured_examples.simulate(Embedded(), process, use)
+        examples = measured_examples.MeasuredExamples.of(data, process, use, (1, 28, 28))
         recipe = gan.GANRecipe(**SMALL, steps=150, learning_rate=2e-3, average=0.9)
         trained = gan.train(examples, recipe, tmp_path / use)
         with torch.no_grad():
@@ -137,8 +137,8 @@ def test_ambient_training_learns_what_ignoring_the_measurements_cannot(tmp_path)
 @pytest.mark.parametrize("loss", ["hinge", "wasserstein"])
 def test_critics_of_other_shapes_train(spec, loss, tmp_path):
     process = parse(spec)
-    data = ambient.simulate(FewDigits(), process, "ambient")
-    examples = ambient.MeasuredExamples.of(data, process, "ambient", (1, 28, 28))
+    data = measured_examples.simulate(FewDigits(), process, "ambient")
+    examples = measured_examples.MeasuredExamples.of(data, process, "ambient", (1, 28, 28))
     penalty = 10.0 if loss == "wasserstein" else 0.0
     trained = gan.train(examples, gan.GANRecipe(**SMALL, steps=2, loss=loss, gradient_penalty=penalty), tmp_path / "s")
     assert trained.steps == 2
@@ -176,9 +176,9 @@ def test_deconvolution_is_the_wiener_filter_of_scikit_image(digits, rng):
 
 def test_what_cannot_be_restored_or_ignored_is_refused():
     with pytest.raises(UsageError, match="no restoration is known for keep-patch; unmeasure takes block-pixels"):
-        ambient.simulate(FewDigits(), parse("keep-patch"), "unmeasure")
+        measured_examples.simulate(FewDigits(), parse("keep-patch"), "unmeasure")
     with pytest.raises(UsageError, match=r"ignore takes measurements for images, and those of pad-rotate-project"):
-        ambient.simulate(FewDigits(), parse("pad-rotate-project"), "ignore")
+        measured_examples.simulate(FewDigits(), parse("pad-rotate-project"), "ignore")
 
 
 def test_cards_tell_what_was_measured_and_how_to_repeat_it(tmp_path, monkeypatch):
