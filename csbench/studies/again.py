@@ -13,6 +13,7 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from math import comb
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -118,11 +119,12 @@ def _first(
     assert outcome.x_hat is not None
     columns = metric_columns(torch.from_numpy(outcome.x_hat), given, truth)
     again = pd.DataFrame(columns, index=pd.Index(truth.ids))
-    images, beside = problem.images, again.loc[stored.index]
+    images = problem.images
+    pairs = {name: (stored[name].to_numpy(), again.loc[stored.index, name].to_numpy()) for name in COMPARED}
     few = -(-images // 10)
-    if all(np.array_equal(stored[name], beside[name], equal_nan=True) for name in COMPARED):
-        second = {"fresh": max(images - few, 1)}  # the panel takes what is left
-    elif all(_near(stored[name], beside[name], COMPARED[name]) for name in COMPARED):
+    if all(np.array_equal(*pair, equal_nan=True) for pair in pairs.values()):
+        second: dict[str, Any] = {"fresh": max(images - few, 1)}  # the panel takes what is left
+    elif all(_near(*pair, COMPARED[name]) for name, pair in pairs.items()):
         second = {"same": few, "fresh": images - few}
     else:
         rounded = -(-(images - few) // 2)
@@ -130,7 +132,7 @@ def _first(
     return Run(cell, outcome, stored, again, Mixed(**asdict(problem), **second, seed=seed))
 
 
-def _near(stored: pd.Series, again: pd.Series, absolute: float) -> bool:
+def _near(stored: np.ndarray, again: np.ndarray, absolute: float) -> bool:
     return bool(np.abs(stored - again).mean() <= RELATIVE * abs(again.mean()) + absolute)
 
 

@@ -36,7 +36,7 @@ def times_and_sizes(frame: pd.DataFrame, provenance: Mapping[str, Any]) -> Check
     Args:
         frame: rows of one results file.
     """
-    ok = frame[frame["status"] == "ok"]
+    ok = pd.DataFrame(frame[frame["status"] == "ok"])
     wall, cpu, memory, batch = (
         ok[name].to_numpy(dtype=float)
         for name in ("cell_wall_seconds", "cell_cpu_seconds", "peak_memory_mb", "batch_size")

@@ -95,7 +95,7 @@ def _sampled(
     frame: pd.DataFrame, cells: list[Cell], sample: float, budget: float | None, seed: int
 ) -> tuple[list[Cell], str]:
     """The cells that are run again, and what that costs, in words."""
-    ok = frame[frame["status"] == "ok"].drop_duplicates(["m", "noise_norm", "draw"])
+    ok = pd.DataFrame(frame[frame["status"] == "ok"]).drop_duplicates(["m", "noise_norm", "draw"])
     seconds = dict(zip(_places(ok), ok["cell_wall_seconds"].fillna(0).tolist(), strict=True))
     candidates = [cell for cell in cells if _place(cell) in seconds]
     order = random.Random(seed).sample(candidates, len(candidates))
