@@ -69,8 +69,11 @@ def verify(
     file: Annotated[Path, typer.Argument(help="A results file in its place, suite=NAME/method=NAME.parquet.")],
     sample: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of the cells to run again.")] = 0.05,
     seed: Annotated[int | None, typer.Option(help="Of the choice; default: one that nobody can foresee.")] = None,
+    budget: Annotated[
+        float | None, typer.Option(min=0.0, help="Minutes for it, by the file's own times; one cell always runs.")
+    ] = None,
 ) -> None:
-    """Check a submitted results file: form, completeness, every y, plausibility; a random sample is run again.
+    """Check a submitted results file: form, completeness, every y, plausibility; a random sample is run again, twice.
 
     Example: csbench verify results/suite=mnist-gaussian/method=lasso-dct.parquet --sample 0.1
     """
@@ -80,7 +83,7 @@ def verify(
     faults = 0
     with progress_bar("{task.fields[note]}") as progress:
         task = progress.add_task("verifying", total=None, note="")
-        for one in examine(file, sample, seed, report=lambda what: progress.update(task, note=what)):
+        for one in examine(file, sample, seed, budget, report=lambda what: progress.update(task, note=what)):
             print(f"{'FAILED' if one.fault else 'ok':8}{one.what}" + (f"\n        {one.fault}" if one.fault else ""))
             progress.update(task, advance=1)
             faults += one.fault is not None

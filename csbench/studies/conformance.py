@@ -19,9 +19,15 @@ from csbench.core.errors import CsbenchError, MissingWeights
 from csbench.core.measurement import Measurement
 from csbench.core.method import Method, NotApplicable, Recovery, check_requirements
 from csbench.core.seeding import stream
+from csbench.freshness.made_by import code_of
 from csbench.operators import from_matrix
 from csbench.runner.problem import Problem
 from csbench.runner.solving import complaint
+from csbench.runner.worker import import_all
+from csbench.studies.process_state import REMEDIES, elsewhere, settle, snapshot
+from csbench.studies.sight import forbidden
+
+SPLIT = "validation"  # for who writes a method runs these checks again and again
 
 
 class Complaint(CsbenchError):
@@ -98,22 +104,34 @@ def leaves_y_alone(method: Method) -> None:
 
 
 def is_deterministic(method: Method) -> None:
-    """The same answer for the same random numbers."""
-    a, b = _recover(method, digits()).x_hat, _recover(method, digits()).x_hat
-    _require(torch.equal(a, b), "two calls with equal rng differ; draw all randomness from rng")
+    """The same answer for the same random numbers, whatever the time and the global generators say."""
+    a = _recover(method, digits()).x_hat
+    with elsewhere(type(method)):
+        b = _recover(method, digits()).x_hat
+    _require(
+        torch.equal(a, b),
+        "two calls with equal rng differ; draw all randomness from rng, and take no seed from the time, the process or "
+        "the generators of torch, NumPy and random",
+    )
 
 
 def leaves_the_process_alone(method: Method) -> None:
-    """Leaves torch's global random numbers, thread count, default dtype and gradients alone."""
-    state, threads = torch.get_rng_state(), torch.get_num_threads()
-    settings = torch.get_default_dtype(), torch.is_grad_enabled()
-    _recover(method, digits())
-    _require(torch.equal(torch.get_rng_state(), state), "torch's global generator was used; draw from rng")
-    _require(
-        (torch.get_default_dtype(), torch.is_grad_enabled()) == settings,
-        "torch's default dtype or gradient mode was changed; use `with torch.no_grad():` and pass dtypes",
-    )
-    _require(torch.get_num_threads() == threads, "the number of threads was changed; the harness gives one per worker")
+    """Leaves the process as it was: global random numbers, settings, folders, functions of others, threads."""
+    code = code_of(((type(method).__module__, (type(method).__qualname__, "recover")),))
+    import_all((*code.modules, *sorted(code.packages)))  # as workers do; to import a package changes a process
+    settle()
+    given = digits()
+    before = snapshot()
+    _recover(method, given)
+    after = snapshot()
+    changed = [name for name in before if before[name] != after[name]]
+    _require(not changed, "; ".join(f"{name}; {REMEDIES[name]}" for name in changed))
+
+
+def reads_y_and_A_alone(method: Method) -> None:
+    """Its source reads no images but those of the train split, and no file that `data_files` does not name."""
+    found = forbidden(method)
+    _require(not found, "; ".join(found))
 
 
 def serves_one_image(method: Method) -> None:
@@ -125,7 +143,7 @@ def serves_one_image(method: Method) -> None:
 def serves_other_operators(method: Method) -> None:
     """Rademacher matrices and random pixels: an answer in form, or NotApplicable."""
     for operator in ("rademacher", "random-pixel-mask"):
-        _recover(method, Problem("mnist", operator, 80, 0.1, 0, 2).simulate()[0])
+        _recover(method, Problem("mnist", operator, 80, 0.1, 0, 2, SPLIT).simulate()[0])
 
 
 def refuses_other_sizes_politely(method: Method) -> None:
@@ -140,7 +158,7 @@ def refuses_other_sizes_politely(method: Method) -> None:
 
 def beats_nothing(method: Method) -> None:
     """From 200 measurements of digits, its error is not above that of a black image."""
-    given, truth = Problem("mnist", "gaussian", 200, 0.1, 0, 5).simulate()
+    given, truth = Problem("mnist", "gaussian", 200, 0.1, 0, 5, SPLIT).simulate()
     error = (_recover(method, given).x_hat - truth.x).square().mean().item()
     black = truth.x.square().mean().item()
     _require(error <= black, f"its mean squared error is {error:.3g}, that of a black image {black:.3g}")
@@ -168,11 +186,12 @@ def can_be_stored_and_sent(method: Method) -> None:
 CHECKS: tuple[Callable[[Method], None], ...] = (
     documents_itself,
     can_be_stored_and_sent,
+    leaves_the_process_alone,  # before other checks, for what is changed once and for all shows once
     answers_in_form,
     works_in_float64,
     leaves_y_alone,
     is_deterministic,
-    leaves_the_process_alone,
+    reads_y_and_A_alone,
     serves_one_image,
     serves_other_operators,
     refuses_other_sizes_politely,
@@ -188,7 +207,7 @@ def digits() -> Measurement:
 
 @lru_cache
 def _digits() -> Measurement:
-    return Problem("mnist", "gaussian", 60, 0.1, 0, 3).simulate()[0]
+    return Problem("mnist", "gaussian", 60, 0.1, 0, 3, SPLIT).simulate()[0]
 
 
 def _recover(method: Method, given: Measurement) -> Recovery:

@@ -1,19 +1,15 @@
 """Whether a submitted results file can be believed, found out on this machine.
 
-The form of the file, the completeness of the suite's grid, the y that every row was given, and the plausibility of the
-errors are checked for all rows; a random sample of the cells is run again. Methods that search from random starts do
-not give the same figures on every processor, so the tolerance is the method's own: a sampled cell is also run on
-measurements that are changed by as much as rounding changes them, and the stored errors may differ from the recomputed
-ones by a small multiple of what that changes.
+The form of the file, the completeness of the suite's grid, the y that every row was given, the plausibility of errors,
+times and origin are checked for all rows, and the source of the method is read. A random sample of the cells is run
+again, as `csbench.studies.again` says; that costs at most twice what these cells take.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,54 +19,31 @@ import torch
 from csbench.catalogue.registry import get_dataset
 from csbench.catalogue.suites import Suite, load_suite
 from csbench.core.errors import UsageError
-from csbench.core.measurement import Measurement
-from csbench.core.seeding import stream
 from csbench.freshness.lineage import Lineage
 from csbench.priors.precision import fast_bf16
 from csbench.results.artefact_kinds import FLOORS
 from csbench.results.schema import METRICS
-from csbench.results.store import read_file
+from csbench.results.store import read_file, read_provenance
 from csbench.runner.limits import Limits
-from csbench.runner.local import run_cells
 from csbench.runner.plan import Cell, accepts, make_cells
-from csbench.runner.problem import Problem, Truth, digest
-from csbench.runner.scoring import metric_columns
+from csbench.runner.problem import digest
+from csbench.studies.again import run_again
+from csbench.studies.checks import Check
+from csbench.studies.claims import origin, times_and_sizes
+from csbench.studies.sight import forbidden
 
-RELATIVE = 1e-3  # by which errors may differ whatever the method
 ROUNDING = {False: 1e-6, True: 2**-9}  # relative change of y: float32 on another processor, and bfloat16
-ROUNDINGS = 3  # runs on rounded measurements; the largest change of them counts
-TIMES = 3.0  # what the rounding changes
 SECONDS = 3600.0  # for a cell, where the suite sets no limit
-COMPARED = {"mse": 0.0, "relative_l2": 0.0, "ssim": 0.0, "measurement_error": 1e-5}  # with what may differ anyway
+RUNS = 2  # of each sampled cell
 Place = tuple[int, float, int]  # m, noise_norm, draw
 FLOOR = 0.9  # of the representation error, itself found by a search
-
-
-@dataclass(frozen=True)
-class Check:
-    """One thing that was checked; `fault` is None where it holds."""
-
-    what: str
-    fault: str | None = None
-
-
-@dataclass(frozen=True)
-class Rounded(Problem):
-    """The problem with every entry of y changed by a random relative amount of this standard deviation."""
-
-    rounding: float = 0.0
-    repeat: int = 0
-
-    def simulate(self) -> tuple[Measurement, Truth]:
-        given, truth = super().simulate()
-        change = self.rounding * torch.randn(given.y.shape, generator=stream("rounding", self.repeat))
-        return replace(given, y=given.y * (1 + change)), truth
 
 
 def verify(
     path: Path,
     sample: float = 0.05,
     seed: int | None = None,
+    budget: float | None = None,
     report: Callable[[str], None] = lambda what: None,
 ) -> Iterator[Check]:
     """Check one results file, `suite=NAME/method=NAME.parquet`.
@@ -78,6 +51,7 @@ def verify(
     Args:
         sample: share of the cells that are run again; above 0, at least one is.
         seed: of the choice; None: nobody can foresee it.
+        budget: minutes that running cells again may take, by the times in the file; the cheapest cell is always run.
         report: told what is being done.
 
     Raises:
@@ -98,19 +72,50 @@ def verify(
     odd = int((~(np.abs(ok["psnr"] + 10 * np.log10(ok["mse"])) < 1e-6)).sum())
     yield Check("metrics agree with one another", f"psnr is not -10 log10(mse) in {odd} rows" if odd else None)
     yield from _plausible(frame, cells, suite, path.parent.parent)
+    provenance = read_provenance(path)
+    yield times_and_sizes(frame, provenance)
+    yield from origin(frame, provenance)
+    yield _sees(cells[0])
 
     report("simulating every y")
     yield _same_y(frame, cells)
 
     if not (frame["status"] == "ok").any():
         yield Check("some row is ok", "none is, so nothing can be run again and compared")
-    solved = set(_places(frame[frame["status"] == "ok"]))
-    candidates = [cell for cell in cells if _place(cell) in solved]
-    count = min(len(candidates), max(1, round(sample * len(cells)))) if sample else 0
-    chosen = random.Random(seed).sample(candidates, count)
+    if not sample:
+        return
+    seed = random.SystemRandom().randrange(2**31) if seed is None else seed
+    chosen, told = _sampled(frame, cells, sample, budget, seed)
+    yield Check(told)
     low = "diag_bf16" in frame and (bool((frame["diag_bf16"] > 0).any()) or fast_bf16(torch.device("cpu")))
-    report(f"running {count} cells again")
-    yield from _reproduced(frame, chosen, ROUNDING[low], Limits(suite.timeout or SECONDS))
+    yield from run_again(frame, chosen, ROUNDING[low], Limits(suite.timeout or SECONDS), seed, report)
+
+
+def _sampled(
+    frame: pd.DataFrame, cells: list[Cell], sample: float, budget: float | None, seed: int
+) -> tuple[list[Cell], str]:
+    """The cells that are run again, and what that costs, in words."""
+    ok = pd.DataFrame(frame[frame["status"] == "ok"]).drop_duplicates(["m", "noise_norm", "draw"])
+    seconds = dict(zip(_places(ok), ok["cell_wall_seconds"].fillna(0).tolist(), strict=True))
+    candidates = [cell for cell in cells if _place(cell) in seconds]
+    order = random.Random(seed).sample(candidates, len(candidates))
+    count = min(len(order), max(1, round(sample * len(cells))))
+    chosen = order[:count]
+    if budget is not None:
+        chosen, spent = [], 0.0
+        for cell in order:
+            if len(chosen) < count and spent + RUNS * seconds[_place(cell)] <= 60 * budget:
+                chosen.append(cell)
+                spent += RUNS * seconds[_place(cell)]
+        chosen = chosen or sorted(order, key=lambda cell: seconds[_place(cell)])[:1]
+    each = [seconds[_place(cell)] for cell in chosen]
+    told = (
+        f"{len(chosen)} of {len(cells)} cells will be run again, twice each, to compare errors and times and then for "
+        f"images that the method cannot have seen: about {RUNS * sum(each):.3g} s, as the file tells"
+    )
+    if each:
+        told += f" {min(each):.3g} s" + (f" to {max(each):.3g} s" if len(each) > 1 else "") + " for a cell"
+    return chosen, told + "; --sample and --budget bound it"
 
 
 def _place(cell: Cell) -> Place:
@@ -184,6 +189,12 @@ def _plausible(frame: pd.DataFrame, cells: list[Cell], suite: Suite, results: Pa
         yield Check(f"errors above the representation error of {prior}", fault if low else None)
 
 
+def _sees(cell: Cell) -> Check:
+    """What the source of the method reads besides y and A."""
+    fault = "; ".join(forbidden(cell.method))
+    return Check("the method's source reads no test images, and no file that it does not tell of", fault or None)
+
+
 def _same_y(frame: pd.DataFrame, cells: list[Cell]) -> Check:
     other = []
     for cell in cells:
@@ -193,51 +204,3 @@ def _same_y(frame: pd.DataFrame, cells: list[Cell]) -> Check:
         if any(expected.get(i) != y for i, y in zip(rows["image"], rows["y_sha256"], strict=True)):
             other.append(cell)
     return Check("every row was given the y of the suite", f"another y at {_where(other)}" if other else None)
-
-
-def _reproduced(frame: pd.DataFrame, cells: list[Cell], rounding: float, limits: Limits) -> Iterator[Check]:
-    """Each cell as it is, then on rounded measurements, several times, since one change may do little by chance."""
-    todo = [
-        replace(cell, problem=Rounded(**asdict(cell.problem), rounding=rounding if repeat else 0.0, repeat=repeat))
-        for cell in cells
-        for repeat in range(1 + ROUNDINGS)
-    ]
-    runs: dict[Place, dict[int, pd.DataFrame]] = {}
-    with contextlib.closing(run_cells(todo, 1, limits)) as outcomes:
-        for cell, outcome, given, truth in outcomes:
-            assert isinstance(cell.problem, Rounded)
-            what = f"{cell.where} run again"
-            found = runs.setdefault(_place(cell), {})
-            if outcome.x_hat is None:
-                yield Check(what, f"{outcome.status} here: {outcome.reason}")
-                continue
-            columns = metric_columns(torch.from_numpy(outcome.x_hat), given, truth)
-            found[cell.problem.repeat] = pd.DataFrame(columns, index=pd.Index(truth.ids))
-            if len(found) == 1 + ROUNDINGS:
-                stored = _rows(frame, cell)
-                stored = stored[(stored["status"] == "ok") & stored["image"].isin(truth.ids.tolist())].set_index(
-                    "image"
-                )
-                yield from _compared(what, stored, [found[repeat].loc[stored.index] for repeat in sorted(found)])
-
-
-def _compared(what: str, stored: pd.DataFrame, runs: list[pd.DataFrame]) -> Iterator[Check]:
-    """Stored metrics beside those of this machine: as the cell is, then on rounded measurements."""
-    for name in COMPARED:
-        again, *others = (run[name].to_numpy() for run in runs)
-        yield _metric(f"{what}: {name}", stored[name].to_numpy(), again, others, COMPARED[name])
-
-
-def _metric(what: str, stored: np.ndarray, again: np.ndarray, others: list[np.ndarray], absolute: float) -> Check:
-    if not all(np.isfinite(one).all() for one in (stored, again, *others)):
-        return Check(what, "an image diverges here that is ok in the file, or its stored value is not finite")
-    changes = [other - again for other in others]
-    differ, least = stored - again, RELATIVE * abs(again.mean()) + absolute
-    spread = least + TIMES * max(np.abs(change).mean() for change in changes)
-    bias = least + TIMES * max(change.std() for change in changes) / len(again) ** 0.5
-    what += f" {stored.mean():.5g} stored, {again.mean():.5g} here"
-    if not np.abs(differ).mean() <= spread:
-        return Check(what, f"images differ by {np.abs(differ).mean():.2g} on average, by at most {spread:.2g} expected")
-    if not abs(differ.mean()) <= bias:
-        return Check(what, f"the mean differs by {differ.mean():+.2g}, by at most {bias:.2g} expected")
-    return Check(what)

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from csbench.catalogue import scaffold
+from csbench.studies import conformance
 from tests.conftest import ROOT
 
 
@@ -45,6 +47,18 @@ def test_a_new_method_passes_its_checks_and_its_test_and_runs(checkout):
     assert "there is a method called 'my-ridge'" in again.stderr
 
 
+@pytest.mark.parametrize("name", ["zeros", "min-norm", "lasso-dct", "omp-dct", "tv", "pca-gaussian", "csgm-vae-fast"])
+def test_the_test_fits_any_method(name):
+    made: dict = {}
+    exec(scaffold.TEST.replace("NAME", name), made)
+    made["test_more_measurements_help"]()
+
+
+def test_the_test_draws_no_test_images():
+    assert "Problem" not in scaffold.TEST
+    assert conformance.SPLIT == "validation"
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
@@ -62,8 +76,11 @@ def test_new_method_refuses(csbench, tmp_path, name, message):
 
 BROKEN = '''
 from dataclasses import dataclass, field
+import random, sys
+import numpy as np
 import torch
 from csbench import Method
+from csbench.datasets.mnist import MNIST
 
 @dataclass(frozen=True)
 class Broken(Method):
@@ -72,6 +89,11 @@ class Broken(Method):
 
     def recover(self, given, rng):
         torch.set_num_threads(2)
+        sys.setrecursionlimit(sys.getrecursionlimit() + 1)
+        np.random.rand(), random.random()
+        torch.Tensor.sigmoid = lambda self: self
+        if given.batch == 7:
+            np.load("x.npy"), MNIST().images("test")
         given.y.zero_()
         return 2 * torch.rand(given.batch, given.n, dtype=given.y.dtype)
 '''
@@ -87,10 +109,18 @@ def test_check_says_what_to_fix(csbench, install_plugin):
             "clamp x_hat to that range",
             "work on given.y.clone()",
             "draw all randomness from rng",
-            "torch's global generator was used",
+            "torch's global generator was used; draw from rng",
+            "NumPy's global generator was used",
+            "the generator of `random` was used",
+            "the number of threads was changed",
+            "the recursion limit was changed",
+            "a function of torch, NumPy, time or csbench was replaced",
+            "imports csbench.datasets.mnist.MNIST",
+            'only images("train") may be read',
+            "reads a file with np.load()",
         ):
             assert advice in done.stdout, advice
-        assert "6 checks failed" in done.stderr
+        assert "7 checks failed" in done.stderr
 
 
 def test_check_of_what_is_not_there(csbench, tmp_path):
@@ -100,3 +130,25 @@ def test_check_of_what_is_not_there(csbench, tmp_path):
     done = csbench("check", "stray.py")
     assert done.returncode == 2
     assert "entry-point group csbench.methods" in done.stderr
+
+
+BY_CLOCK = '''
+from dataclasses import dataclass
+from time import time
+import torch
+from csbench import Method
+
+@dataclass(frozen=True)
+class ByClock(Method):
+    """Noise that is another each second."""
+
+    def recover(self, given, rng):
+        now = torch.Generator().manual_seed(int(time()))
+        return 0.1 * torch.rand(given.batch, given.n, generator=now, dtype=given.y.dtype)
+'''
+
+
+def test_check_notices_a_seed_from_the_clock(csbench, install_plugin):
+    done = csbench("check", install_plugin("by_clock", BY_CLOCK))
+    assert done.returncode == 1
+    assert "take no seed from the time" in done.stdout
