@@ -11,7 +11,6 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 from torch.nn import functional as F
 
-
 EXACT = 1e-20  # the mean squared error below which a reconstruction counts as exact: float32 does not resolve it
 
 
@@ -36,8 +35,8 @@ def ssim(
 ) -> Float64[Tensor, " batch"]:
     """Mean structural similarity (Wang, Bovik, Sheikh, Simoncelli 2004), 7x7 uniform window, peak 1, mean of channels.
 
-    The same as `skimage.metrics.structural_similarity(..., data_range=1)` with its defaults. On images with a side below
-    7 the window is the largest odd square that fits, skimage's `win_size`; of a single pixel only luminance is compared.
+    The same as `skimage.metrics.structural_similarity(..., data_range=1)` with its defaults. On images with a side
+    below 7 the window is the largest odd square that fits, skimage's `win_size`; that of one pixel compares luminance.
     """
     k1, k2 = 0.01, 0.03
     window = min(7, *((side - 1) // 2 * 2 + 1 for side in image_shape[1:]))

@@ -1,4 +1,4 @@
-"""Metrics where there is little to compare with: black images, exact answers, sides of a few pixels, enormous values."""
+"""Metrics with little to compare with: black images, exact answers, sides of a few pixels, enormous values."""
 
 import math
 
