@@ -92,9 +92,8 @@ def parse_operator(spec: str) -> tuple[Entry, dict[str, int | float]]:
         key, _, text = part.partition("=")
         if key not in entry.fields:
             known = ", ".join(f"{k}={v}" for k, v in entry.fields.items()) or "none"
-            raise UsageError(
-                f"{spec!r}: {name} has no parameter {key!r}.{guess(key, entry.fields)} Its parameters: {known}"
-            )
+            meant = guess(key, entry.fields)
+            raise UsageError(f"{spec!r}: {name} has no parameter {key!r}; its parameters: {known}.{meant}")
         if key in parameters:
             raise UsageError(f"{spec!r}: parameter {key} is given twice")
         kind = int if isinstance(ast.literal_eval(entry.fields[key]), int) else float
