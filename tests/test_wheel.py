@@ -11,8 +11,7 @@ import pytest
 
 from csbench.catalogue.registry import entries
 from csbench.catalogue.suites import suite_names
-
-from .conftest import ROOT
+from tests.conftest import ROOT
 
 
 @pytest.mark.slow

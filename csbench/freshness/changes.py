@@ -99,13 +99,16 @@ def _unit_digest(unit: Unit) -> str:
 
 
 def _counterpart(unit: Unit, others: list[Unit]) -> Unit | None:
-    """The unit of the other code that this one came from: of the same name, or of the same body."""
+    """The unit of the other code that this one came from: of the same name, of the same body, or gone to another class."""
     same_name = [one for one in others if one.name == unit.name]
     here = [one for one in same_name if one.module == unit.module]
     if here or (same_name and unit.name):
         return (here or same_name)[0]
     body = [_alike(s) for s in unit.statements[1:]]
-    return next((one for one in others if body and [_alike(s) for s in one.statements[1:]] == body), None)
+    same_body = next((one for one in others if body and [_alike(s) for s in one.statements[1:]] == body), None)
+    cls, _, method = unit.name.rpartition(".")
+    methods = [one for one in others if cls and one.name.endswith(f".{method}")]
+    return same_body or (methods[0] if len(methods) == 1 else None)
 
 
 def _alike(statement: Statement) -> str:
@@ -142,12 +145,20 @@ def _changed(code: Closure, unit: Unit, statement: Statement, root: Path, known:
     node = statement.node
     if isinstance(node, ast.Global | ast.Nonlocal):
         return None  # never executed, and what it does shows in the names
+    if isinstance(node, ast.Raise) and not _is_tried(node, unit):
+        return None  # where it is reached there is no number; the condition that it is under has to be executed
     spans = [_header_span(node)]
     for part in _branches(node):
         if text(part) not in known:
             spans.append(_span(part))
     compiled = any("njit" in one.text or "jit" in one.text for one in unit.statements[:1])
     return Changed(_relative(code.paths[unit.module], root), unit.name, tuple(spans), compiled)
+
+
+def _is_tried(node: ast.Raise, unit: Unit) -> bool:
+    """Whether a `try` of the same function may catch it, and go on with a number."""
+    tries = (one.node for one in unit.statements if isinstance(one.node, ast.Try | ast.TryStar))
+    return any(_within(_span(node), _span(one)) for one in tries)
 
 
 def _branches(node: ast.AST) -> Iterator[ast.AST]:

@@ -20,8 +20,7 @@ from csbench.freshness.closure import Closure, closure
 from csbench.freshness.lineage import Lineage, Proof
 from csbench.freshness.made_by import made_of
 from csbench.freshness.source import Tree
-
-from .conftest import ROOT
+from tests.conftest import ROOT
 
 SNIPPETS = {  # least minor version of Python 3 that reads it, source, hash
     "f-strings": (
@@ -265,6 +264,27 @@ def test_every_branch_of_a_changed_expression_has_to_run(package):
     _, (come,) = differences(old, new, root_of(old), root_of(new))
     assert not come.is_covered([(2, 11, 2, 12), (2, 16, 2, 21)])
     assert come.is_covered([(2, 16, 2, 21), (2, 27, 2, 28)])
+
+
+def test_a_new_refusal_need_not_run_but_its_condition_must(package):
+    old = package(start="def go(x):\n    return x\n")
+    new = package(start="def go(x):\n    if x < 0:\n        raise ValueError(x)\n    return x\n")
+    _, (come,) = differences(old, new, root_of(old), root_of(new))
+    assert come.spans[0][0] == 2
+    caught = "def go(x):\n    try:\n        if x < 0:\n            raise ValueError(x)\n    except ValueError:\n        x = 1\n"
+    new = package(start=caught + "    return x\n")
+    _, come = differences(old, new, root_of(old), root_of(new))
+    assert 4 in {one.spans[0][0] for one in come}
+
+
+def test_a_method_that_goes_to_a_base_class_differs_where_its_text_does(package):
+    body = "    def solve(self, x):\n        if x > 9:\n            return -x\n        return {0}\n"
+    start = "{0}class Mine{1}:\n{2}def go(x):\n    return Mine().solve(x)\n"
+    old = package(start=start.format("", "", body.format("x")))
+    new = package(start=start.format("class Base:\n" + body.format("x + 1 - 1"), "(Base)", "    pass\n"))
+    _, come = differences(old, new, root_of(old), root_of(new))
+    assert 3 not in {one.spans[0][0] for one in come}
+    assert 5 in {one.spans[0][0] for one in come}
 
 
 def root_of(code: Closure) -> Path:

@@ -19,8 +19,7 @@ from csbench.solvers.latent.quasi_newton import FastSearch
 from csbench.studies import floors
 from csbench.training import assessment as quality
 from csbench.training import classifier
-
-from .conftest import ROOT
+from tests.conftest import ROOT
 
 NO_GENERATORS = ("pca", "mfa", "mean", "class")
 PRIORS = sorted(p.stem for p in PACKAGED.glob("*.json") if not p.stem.startswith(NO_GENERATORS))

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from .conftest import ROOT
+from tests.conftest import ROOT
 
 
 @pytest.mark.parametrize("checks", [("operators", "scores", "solvers", "priors"), ("methods",), ("refusals",)])

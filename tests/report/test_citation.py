@@ -23,8 +23,7 @@ from csbench.catalogue.registry import entries
 from csbench.core.errors import UsageError
 from csbench.report.citation import AUTHOR, TITLE, cite_method
 from csbench.results.store import methods_with_results, results_digest
-
-from .conftest import ROOT
+from tests.conftest import ROOT
 
 WITHOUT = {"methods": {"zeros", "mean"}, "datasets": {"natural"}}  # baselines, and photographs that nobody wrote of
 REGISTERED = [entry for kind in WITHOUT for entry in entries(kind).values()]

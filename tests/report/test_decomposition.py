@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -22,6 +21,7 @@ from csbench.results.artefact_kinds import DECOMPOSITIONS
 from csbench.solvers.latent.projection import nearest
 from csbench.studies import decompose as decomposition
 from csbench.studies.decompose import decompose, searching
+from tests.conftest import ROOT
 
 N, K, IMAGES, LMBD = 64, 6, 5, 0.3
 PARTS = ["representation", "measurement", "optimisation"]
@@ -232,7 +232,7 @@ def test_wrong_calls_are_refused(csbench, tiny_suite, tmp_path, arguments, said)
 
 
 def test_committed_parts_add_up():
-    folder = Path(__file__).parent.parent / "results" / "decomposition"
+    folder = ROOT / "results" / "decomposition"
     files = sorted(folder.glob("suite=*/method=*.parquet"))
     assert files
     for path in files:

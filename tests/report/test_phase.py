@@ -1,5 +1,4 @@
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,8 +12,9 @@ from csbench.catalogue.suites import load_suite
 from csbench.core.errors import UsageError
 from csbench.report.phase import RECOVERED, RIDGE, contours, l1_transition, middle
 from csbench.runner.problem import Problem
+from tests.conftest import ROOT
 
-RESULTS = Path(__file__).parents[1] / "results"
+RESULTS = ROOT / "results"
 K = np.arange(4, 161, 4)
 TRIALS = np.full(len(K), 20)
 

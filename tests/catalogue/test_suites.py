@@ -3,8 +3,7 @@ import pytest
 from csbench import load_results, load_suite
 from csbench.catalogue.suites import suite_names
 from csbench.core.errors import UnknownName, UsageError
-
-from .conftest import TINY_SUITE
+from tests.conftest import TINY_SUITE
 
 
 def test_the_published_suites_are_those_of_the_paper():

@@ -29,8 +29,7 @@ from csbench.report.leaderboard import (
 )
 from csbench.report.samples import samples
 from csbench.report.standings import standings
-
-from .conftest import ROOT
+from tests.conftest import ROOT
 
 SUITE = Suite("toy", 1, "A toy", "mnist", "gaussian", (10, 100), (0.1,), images=40, draws=2, reference_m=100)
 

@@ -16,9 +16,8 @@ from csbench.results.artefact_kinds import EVALUATIONS
 from csbench.results.evaluations import Evaluations
 from csbench.runner.problem import Problem
 from csbench.studies.count import count
-
-from .conftest import ROOT
-from .test_artefacts import proof
+from tests.conftest import ROOT
+from tests.results.test_artefacts import proof
 
 M, N, BATCH = 12, 64, 3
 BROKEN = """

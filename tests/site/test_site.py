@@ -34,8 +34,7 @@ from csbench.site.json_files import compare_json, suite_json, to_json
 from csbench.site.methods import docstring_blocks
 from csbench.site.pages import build, render, write
 from csbench.site.styles import on_dark
-
-from .conftest import ROOT
+from tests.conftest import ROOT
 
 EVIL = "<script>alert(1)"
 SUITES = {

@@ -21,8 +21,7 @@ from csbench.results.store import CellId
 from csbench.runner import remembered
 from csbench.solvers.latent import projection
 from csbench.studies import count, decompose, floors, pictures
-
-from .conftest import ROOT
+from tests.conftest import ROOT
 
 KINDS = [one for one in vars(kinds).values() if isinstance(one, Kind)]
 OF = {"suite": "s", "method": "a", "key": "k", "prior": "p", "dataset": "d", "name": "method=a"}
