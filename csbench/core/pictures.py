@@ -1,16 +1,20 @@
-"""Images as PNG files."""
+"""Images as PNG files, and picture files of users as pixels."""
 
 from __future__ import annotations
 
 import io
+import warnings
 from pathlib import Path
+from types import TracebackType
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps, UnidentifiedImageError
 
+from csbench.core.errors import CsbenchError
 from csbench.core.files import write_atomically
 
 GAP = 2  # pixels between images
+PLAIN = ("RGB", "L", "P", "1")  # Pillow's modes that become RGB without a loss or a guess
 
 
 def tile(images: np.ndarray, columns: int) -> np.ndarray:
@@ -37,3 +41,46 @@ def write_png(path: Path, sheet: np.ndarray, scale: int = 1) -> None:
     buffer = io.BytesIO()
     Image.fromarray(sheet.repeat(scale, 0).repeat(scale, 1)).save(buffer, "PNG", optimize=True)
     write_atomically(path, buffer.getvalue())
+
+
+def read_picture(data: bytes) -> Image.Image:
+    """A picture file in RGB, 8 bits, upright as its EXIF orientation says.
+
+    Raises:
+        OSError: it is no picture, damaged or cut off, larger than Pillow's limit of 89 million pixels, animated, partly
+            transparent, or in a mode whose colours would be a guess (CMYK, 16 bits, floats).
+    """
+    with Decoding(OSError), warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        image = Image.open(io.BytesIO(data))
+        frames = getattr(image, "n_frames", 1)
+        if frames > 1:
+            raise OSError(f"it is animated, with {frames} frames; save the one that is meant")
+        if image.mode not in PLAIN:
+            raise OSError(f"its mode is {image.mode}; convert it to 8 bits of RGB or grey, without transparency")
+        if "transparency" in image.info:
+            raise OSError("it is partly transparent; put it on a background")
+        return ImageOps.exif_transpose(image).convert("RGB")
+
+
+class Decoding:
+    """Around code that decodes a user's file: whatever it raises on damaged data becomes an error of one kind.
+
+    Args:
+        kind: of the error; what is of that kind already, or csbench's own, is left as it is.
+        what: before the reason.
+    """
+
+    def __init__(self, kind: type[Exception], what: str = ""):
+        self.kind = kind
+        self.what = what
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, _: type | None, error: BaseException | None, __: TracebackType | None) -> None:
+        unknown = isinstance(error, UnidentifiedImageError)  # an OSError whose text names an object in memory
+        strange = isinstance(error, Exception) & (not isinstance(error, (self.kind, CsbenchError)))
+        if unknown | strange:
+            raise self.kind(
+                self.what + ("no picture of a known format" if unknown else f"{type(error).__name__}: {error}")
+            ) from error
