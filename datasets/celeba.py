@@ -18,8 +18,9 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from csbench.core.dataset import SPLITS, Dataset, Images, Split
+from csbench.core.decoding import Decoding
 from csbench.core.errors import DataError
-from csbench.core.pictures import Decoding, read_picture
+from csbench.core.pictures import read_picture
 
 SIDE = 64
 CROP = 128 / 178  # of the width, as in the CSGM paper's code

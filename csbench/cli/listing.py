@@ -73,11 +73,11 @@ def _catalogue(what: str) -> list[dict[str, Any]]:
             for s in suites
         ]
     if what == "priors":
-        paths = {path.name: path for folder in reversed(weights_folders()) for path in folder.glob("*.json")}
-        cards = [json.loads(paths[name].read_text()) for name in sorted(paths)]
+        from csbench.core.cards import all_cards
+
         return [
             {"name": c["name"], "trained on": c["dataset"], "measurements": c["measurements"], "quality": c["quality"]}
-            for c in cards
+            for c in all_cards(weights_folders(), "*.json")
         ]
     raise UsageError(f"cannot list {what!r}; there are {', '.join([*KINDS, 'suites', 'priors'])}")
 

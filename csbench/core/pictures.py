@@ -5,12 +5,11 @@ from __future__ import annotations
 import io
 import warnings
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
-from csbench.core.errors import CsbenchError
+from csbench.core.decoding import Decoding
 from csbench.core.files import write_atomically
 
 GAP = 2  # pixels between images
@@ -43,6 +42,11 @@ def write_png(path: Path, sheet: np.ndarray, scale: int = 1) -> None:
     write_atomically(path, buffer.getvalue())
 
 
+class _Bytes(io.BytesIO):
+    def __repr__(self) -> str:  # Pillow says "cannot identify image file", and then this
+        return "of any known format"
+
+
 def read_picture(data: bytes) -> Image.Image:
     """A picture file in RGB, 8 bits, upright as its EXIF orientation says.
 
@@ -52,7 +56,7 @@ def read_picture(data: bytes) -> Image.Image:
     """
     with Decoding(OSError), warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        image = Image.open(io.BytesIO(data))
+        image = Image.open(_Bytes(data))
         frames = getattr(image, "n_frames", 1)
         if frames > 1:
             raise OSError(f"it is animated, with {frames} frames; save the one that is meant")
@@ -61,26 +65,3 @@ def read_picture(data: bytes) -> Image.Image:
         if "transparency" in image.info:
             raise OSError("it is partly transparent; put it on a background")
         return ImageOps.exif_transpose(image).convert("RGB")
-
-
-class Decoding:
-    """Around code that decodes a user's file: whatever it raises on damaged data becomes an error of one kind.
-
-    Args:
-        kind: of the error; what is of that kind already, or csbench's own, is left as it is.
-        what: before the reason.
-    """
-
-    def __init__(self, kind: type[Exception], what: str = ""):
-        self.kind = kind
-        self.what = what
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, _: type | None, error: BaseException | None, __: TracebackType | None) -> None:
-        unknown = isinstance(error, UnidentifiedImageError)  # an OSError whose text names an object in memory
-        strange = isinstance(error, Exception) & (not isinstance(error, (self.kind, CsbenchError)))
-        if unknown | strange:
-            raise self.kind(
-                self.what + ("no picture of a known format" if unknown else f"{type(error).__name__}: {error}")
-            ) from error

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from csbench.catalogue.registry import Entry
+from csbench.core.cards import read_card
 from csbench.core.errors import UsageError
 from csbench.core.paths import weights_folders
 
@@ -56,9 +56,13 @@ def learned_from(params: Mapping[str, Any]) -> str | None:
 
 
 def prior_card(name: str) -> dict[str, Any] | None:
-    """The card of a prior, read without torch; None where there is none."""
+    """The card of a prior, read without torch; None where there is none.
+
+    Raises:
+        CheckpointError: it is not sound.
+    """
     for folder in weights_folders():
         path = folder / f"{name}.json"
         if path.is_file():
-            return json.loads(path.read_text(encoding="utf-8"))
+            return read_card(path)
     return None

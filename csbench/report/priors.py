@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from scipy import stats
 from tabulate import tabulate
 
+from csbench.core.cards import Card, all_cards
 from csbench.core.errors import UsageError
 from csbench.report.families import USES
 from csbench.report.samples import Estimate
 
-Card = dict[str, Any]
 Z95 = 1.96
 
 
@@ -46,9 +44,8 @@ class Quality:
 
 def read_cards(folders: Iterable[Path], dataset: str) -> list[Card]:
     """The cards of a dataset's priors, of further seeds too, which lie in a folder `seeds` and may lack weights."""
-    paths = [path for folder in folders for path in sorted([*folder.glob("*.json"), *folder.glob("seeds/*.json")])]
-    cards = {card["name"]: card for path in paths if (card := json.loads(path.read_text()))["dataset"] == dataset}
-    return [card for card in cards.values() if "frechet_distance_error" in card["quality"]]
+    found = all_cards(list(folders), "*.json", "seeds/*.json")
+    return [card for card in found if card["dataset"] == dataset and "frechet_distance_error" in card["quality"]]
 
 
 def qualities(cards: list[Card]) -> list[Quality]:

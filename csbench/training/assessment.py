@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from pathlib import Path
 from typing import Any, get_args
 
@@ -11,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from csbench.core.cards import written
 from csbench.core.dataset import Dataset
 from csbench.core.errors import MissingWeights
 from csbench.core.files import write_atomically
@@ -67,7 +67,7 @@ def _onto_card(name: str, figures: dict[str, Any]) -> dict[str, Any]:
     path = checkpoint.weights_path(name).with_suffix(".json")
     card = checkpoint.card(name)
     card["quality"] |= figures
-    write_atomically(path, (json.dumps(card, indent=2) + "\n").encode())
+    write_atomically(path, written(card))
     return figures
 
 

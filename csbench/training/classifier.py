@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from csbench.core.decoding import Decoding
 from csbench.core.errors import CheckpointError
 from csbench.core.seeding import stream
 from csbench.priors import checkpoint
@@ -131,12 +132,11 @@ def load(name: str) -> Classifier:
         CheckpointError: the weights do not fit the card.
     """
     tensors, card = checkpoint.load(name)
-    architecture = card["architecture"]
-    network = Classifier(tuple(architecture["image_shape"]), architecture["classes"])
-    try:
+    with Decoding(CheckpointError, f"{name}.json: architecture: "):
+        architecture = card["architecture"]
+        network = Classifier(tuple(architecture["image_shape"]), architecture["classes"])
+    with Decoding(CheckpointError, f"{name}.safetensors does not fit the architecture on its card: "):
         network.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise CheckpointError(f"{name}.safetensors does not fit the architecture on its card: {error}") from error
     return network.requires_grad_(False).eval()
 
 

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from csbench.core.decoding import Decoding
 from csbench.core.errors import DataError, UsageError
-from csbench.core.pictures import Decoding, read_picture
+from csbench.core.pictures import read_picture
 
 COLOURS = np.random.default_rng(0).integers(0, 256, (6, 9, 3), dtype=np.uint8)
 
@@ -95,9 +96,9 @@ BLACK, RED = Image.new("RGB", (4, 4)), Image.new("RGB", (4, 4), "red")
         (GOOD_JPEG[:20], ""),
         (saved(Image.fromarray(COLOURS))[:-30], ""),
         (png(9, 6, 8, 2, b""), ""),
-        (b"", "no picture of a known format"),
-        (b"no picture", "no picture of a known format"),
-        (b"%PDF-1.4", "no picture of a known format"),
+        (b"", "cannot identify image file of any known format"),
+        (b"no picture", "cannot identify image file of any known format"),
+        (b"%PDF-1.4", "cannot identify image file of any known format"),
         (png(30_000, 30_000, 8, 2, b"\0" * 1000), "DecompressionBombError"),
         (png(12_000, 12_000, 1, 0, b"\0" * 1000), "DecompressionBombWarning"),
         (png(0, 4, 8, 2, b""), ""),

@@ -127,7 +127,7 @@ def folder(tmp_path, monkeypatch):
     ("data", "message"),
     [
         (face()[:300], "cannot be read"),
-        (b"no picture", "cannot be read (no picture of a known format); get it again"),
+        (b"no picture", "cannot be read (cannot identify image file of any known format); get it again"),
         (face(mode="CMYK"), "cannot be read (its mode is CMYK; convert it"),
         (face("PNG", mode="RGBA"), "its mode is RGBA"),
         (face("PNG", mode="I;16"), "its mode is I;16"),

@@ -142,14 +142,11 @@ def check_grid(table: dict[str, Any], path: Path) -> None:
 
 def check_registered(table: dict[str, Any], path: Path) -> None:
     """Dataset, methods and operator are registered, the operator with the parameters that are given."""
-    for kind, field, names in (
-        ("datasets", "dataset", [table["dataset"]]),
-        ("methods", "methods", table.get("methods", [])),
-    ):
-        for name in names:
-            if name not in entries(kind):
-                unknown = UnknownName(kind.removesuffix("s"), name, entries(kind))
-                raise UsageError(f"{path}: field {field!r}: {unknown}")
+    if table["dataset"] not in entries("datasets"):
+        raise UsageError(f"{path}: field 'dataset': {UnknownName('dataset', table['dataset'], entries('datasets'))}")
+    for name in table.get("methods", []):
+        if name not in entries("methods"):
+            raise UsageError(f"{path}: field 'methods': {UnknownName('method', name, entries('methods'))}")
     try:
         parse_operator(table["operator"])
     except UsageError as error:
