@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from csbench.core.decoding import Decoding
-from csbench.core.errors import CheckpointError
+from csbench.core.errors import CheckpointError, guess
 
 Card = dict[str, Any]
 SEAL = "card_sha256"  # of all the other fields
@@ -59,6 +59,10 @@ def sound(card: Any, path: Path) -> Card:
     missing = sorted(WANTED.keys() - card.keys())
     if missing:
         raise CheckpointError(f"{path}: field {missing[0]!r} is missing; restore the card or train again")
+    strange = sorted(card.keys() - WANTED.keys() - OPTIONAL.keys())
+    if strange:
+        meant = guess(strange[0], [*WANTED, *OPTIONAL])
+        raise CheckpointError(f"{path}: unknown field {strange[0]!r}.{meant} A card has {', '.join(WANTED | OPTIONAL)}")
     for field, kind in (WANTED | OPTIONAL).items():
         value = card.get(field, kind() if isinstance(kind, type) else 0)
         if isinstance(value, bool) | (not isinstance(value, kind)):
@@ -100,5 +104,5 @@ def all_cards(folders: list[Path], *patterns: str) -> list[Card]:
         for pattern in patterns:
             for path in sorted(folder.glob(pattern)):
                 if not path.name.startswith("."):
-                    paths.setdefault(path.name, path)
+                    paths.setdefault(path.stem, path)
     return [read_card(paths[name]) for name in sorted(paths)]

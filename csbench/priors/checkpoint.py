@@ -42,17 +42,22 @@ def weights_path(name: str) -> Path:
 
 
 def save(folder: Path, name: str, tensors: Mapping[str, torch.Tensor], about: Mapping[str, Any]) -> Path:
-    """Write weights and their card, `about`; it gets the name, the size and the sha256 of the weights file.
+    """Write weights and their card, `about`; it gets the name, the size and the sha256 of the weights file, and a seal.
 
     Returns:
         the path of the weights file.
+
+    Raises:
+        CheckpointError: `about` lacks a field of a card, or has one that no card has.
     """
     folder.mkdir(parents=True, exist_ok=True)
     data = dump_tensors({key: value.detach().cpu().contiguous() for key, value in tensors.items()})
     path = folder / f"{name}.safetensors"
-    write_atomically(path, data)
     full = {"name": name, **about, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-    write_atomically(path.with_suffix(".json"), cards.written(full))
+    full.pop(cards.SEAL, None)  # of the card that this one was made from
+    sealed = cards.written(cards.sound(full, path.with_suffix(".json")))
+    write_atomically(path, data)
+    write_atomically(path.with_suffix(".json"), sealed)
     return path
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from csbench import __version__
 from csbench.core.dataset import Dataset, Images
-from csbench.core.errors import UsageError
+from csbench.core.errors import UnknownName, UsageError
 from csbench.core.pictures import tile, write_png
 from csbench.core.seeding import stream
 from csbench.core.sound import sound_images
@@ -90,7 +90,7 @@ def train(job: TrainingJob, report: Report = lambda progress: None) -> Path | No
         the weights file, or None where the time ran out first and only the checkpoint was written.
     """
     if job.family not in RECIPES:
-        raise UsageError(f"no prior is called {job.family!r}; there is {', '.join(RECIPES)}")
+        raise UnknownName("prior", job.family, RECIPES)
     learned_from_measurements = job.family in get_args(ambient.Use)
     if learned_from_measurements != (job.measurement is not None):
         raise UsageError(

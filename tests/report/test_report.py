@@ -31,6 +31,8 @@ from csbench.report.samples import samples
 from csbench.report.standings import standings
 from tests.conftest import ROOT
 
+from ..cards import about
+
 SUITE = Suite("toy", 1, "A toy", "mnist", "gaussian", (10, 100), (0.1,), images=40, draws=2, reference_m=100)
 
 
@@ -265,7 +267,7 @@ def test_measurements_needed():
     ],
 )
 def test_the_board_says_what_a_prior_was_learned_from(prior, shown, tmp_path, monkeypatch):
-    card = {"family": "random-relu", "measurements": "none: not trained"}
+    card = about(family="random-relu", measurements="none: not trained", name="random-relu-mnist", bytes=0, sha256="")
     (tmp_path / "random-relu-mnist.json").write_text(json.dumps(card))
     monkeypatch.setenv("CSBENCH_WEIGHTS", str(tmp_path))
     rows = frame(good=good, lasso_dct=bad)
