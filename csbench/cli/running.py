@@ -373,9 +373,8 @@ def _timeouts(text: str | None) -> tuple[float | None, dict[str, float]]:
         except ValueError:
             seconds = 0.0
         if not 0 < seconds <= MOST_SECONDS or word.startswith("="):
-            raise UsageError(
-                f"--timeout is a number of seconds above 0, at most {MOST_SECONDS}, alone or as NAME=SECONDS, not {word!r}"
-            )
+            wanted = f"a number of seconds above 0, at most {MOST_SECONDS}, alone or as NAME=SECONDS"
+            raise UsageError(f"--timeout is {wanted}, not {word!r}")
         if name in of_method or (not name and general is not None):
             raise UsageError(f"--timeout says {name or 'what all may take'} twice: {text!r}")
         if name:
