@@ -193,3 +193,39 @@ def test_a_suite_and_its_dataset_belong_together(tiny_suite, old, new, message):
     with pytest.raises(UsageError) as caught:
         make_cells(load_suite(str(tiny_suite)).narrowed(methods=("zeros",)))
     assert message.format(mnist=file) in str(caught.value)
+
+
+FROM_A_FILE = """
+from pathlib import Path
+import numpy as np
+from csbench import Dataset
+from csbench.core.dataset import Images
+
+class FromAFile(Dataset):
+    image_shape = (1, 28, 28)
+    licence = "none"
+
+    def images(self, split):
+        pixels = np.load(Path(__file__).with_name("pixels.npy"))
+        return Images(np.arange(len(pixels)), pixels, np.full(len(pixels), -1))
+"""
+
+
+def test_when_pixels_change_the_message_names_methods_and_a_remedy_that_works(csbench, install_plugin, tiny_suite):
+    folder = install_plugin("from_a_file", FROM_A_FILE, "datasets").parent
+    pixels = get_dataset("mnist").images("test").pixels[:5]
+    np.save(folder / "pixels.npy", pixels)
+    tiny_suite.write_text(tiny_suite.read_text().replace('"mnist"', '"from-a-file"'))
+    assert csbench("run", tiny_suite, "--methods", "zeros,min-norm").returncode == 0
+    np.save(folder / "pixels.npy", 255 - pixels)
+    status = csbench("status", tiny_suite, "--methods", "zeros,min-norm").stdout
+    assert "min-norm: 2 cells stale: images from-a-file test[:3]" in status
+    assert "zeros: 2 cells stale: images from-a-file test[:3]" in status
+    done = csbench("run", tiny_suite, "--methods", "zeros")
+    assert done.returncode == 1
+    said = done.stderr.splitlines()[-1]
+    assert "methods were given different y for image 0 at m = 10, draw 0: min-norm one, and another zeros." in said
+    remedy = said.split("`")[1]
+    assert remedy == "csbench run tiny --methods min-norm,zeros"
+    assert csbench("run", tiny_suite, *remedy.split()[3:]).returncode == 0
+    assert csbench("status", tiny_suite, "--methods", "zeros,min-norm", "--check").returncode == 0
