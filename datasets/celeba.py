@@ -20,7 +20,7 @@ from PIL import Image, UnidentifiedImageError
 from csbench.core.dataset import SPLITS, Dataset, Images, Split
 from csbench.core.decoding import Decoding
 from csbench.core.errors import DataError
-from csbench.core.pictures import read_picture
+from csbench.core.picture_files import read_picture
 
 SIDE = 64
 CROP = 128 / 178  # of the width, as in the CSGM paper's code

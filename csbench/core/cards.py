@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from csbench.core.decoding import Decoding
-from csbench.core.errors import CheckpointError, guess
+from csbench.core.errors import CheckpointError
 
 Card = dict[str, Any]
 SEAL = "card_sha256"  # of all the other fields
@@ -61,8 +61,7 @@ def sound(card: Any, path: Path) -> Card:
         raise CheckpointError(f"{path}: field {missing[0]!r} is missing; restore the card or train again")
     strange = sorted(card.keys() - WANTED.keys() - OPTIONAL.keys())
     if strange:
-        meant = guess(strange[0], [*WANTED, *OPTIONAL])
-        raise CheckpointError(f"{path}: unknown field {strange[0]!r}.{meant} A card has {', '.join(WANTED | OPTIONAL)}")
+        raise CheckpointError(f"{path}: unknown field {strange[0]!r}; a card has {', '.join(WANTED | OPTIONAL)}")
     for field, kind in (WANTED | OPTIONAL).items():
         value = card.get(field, kind() if isinstance(kind, type) else 0)
         if isinstance(value, bool) | (not isinstance(value, kind)):

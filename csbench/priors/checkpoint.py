@@ -105,7 +105,7 @@ def card(name: str) -> dict[str, Any]:
     return cards.sound(told, path)
 
 
-def hardware(device: torch.device) -> str:
+def processor_of(device: torch.device) -> str:
     """The processor that trains, for the card."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)

@@ -107,7 +107,7 @@ def train(job: TrainingJob, report: Report = lambda progress: None) -> Path | No
         "dataset": job.dataset.name,
         "measurements": "none: trained on clean images",
         "licence": _licence(job.dataset),
-        "hardware": checkpoint.hardware(torch.device(job.device)),
+        "hardware": checkpoint.processor_of(torch.device(job.device)),
         "versions": {"csbench": __version__, "torch": torch.__version__},
         "command": job.command(),
     }

@@ -14,7 +14,7 @@ from PIL import Image
 
 from csbench.core.decoding import Decoding
 from csbench.core.errors import DataError, UsageError
-from csbench.core.pictures import read_picture
+from csbench.core.picture_files import read_picture
 
 COLOURS = np.random.default_rng(0).integers(0, 256, (6, 9, 3), dtype=np.uint8)
 
