@@ -6,7 +6,6 @@ read from the user's own copy and nothing of them is cached.
 
 from __future__ import annotations
 
-import io
 import os
 import re
 import zipfile
@@ -19,13 +18,17 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from csbench.core.dataset import SPLITS, Dataset, Images, Split
+from csbench.core.decoding import Decoding
 from csbench.core.errors import DataError
+from csbench.core.picture_files import read_picture
 
 SIDE = 64
 CROP = 128 / 178  # of the width, as in the CSGM paper's code
 PARTITION = "list_eval_partition.txt"
 SUBSET = {"train": range(1, 9001), "validation": range(9001, 9501), "test": range(9501, 10001)}
-NUMBERED = re.compile(r"(\d{6})\.(jpg|png)$")
+NUMBERED = re.compile(r"(?:^|/)(\d{6})\.(jpg|png)$")  # and not `._000001.jpg`, which macOS leaves behind
+MOST_BYTES = 2**26  # of a picture in an archive
+ENCRYPTED = 1  # the bit of a member's flags that says so
 
 HELP = (
     "CelebA is for non-commercial research and may not be redistributed, so csbench cannot ship it. Get "
@@ -67,7 +70,8 @@ class CelebA(Dataset):
 def _read(folder: Path, split: Split) -> Images:
     source, readers = _find(folder)
     partition = folder / PARTITION
-    wanted = _official(partition)[split] if partition.is_file() else list(SUBSET[split])
+    with Decoding(DataError, f"{partition}: cannot be read: "):
+        wanted = _official(partition)[split] if partition.is_file() else list(SUBSET[split])
     if missing := [number for number in wanted if number not in readers]:
         raise DataError(
             f"{source}: image {missing[0]:06d} and {len(missing) - 1} more of the {split} split are missing. {HELP}"
@@ -75,7 +79,8 @@ def _read(folder: Path, split: Split) -> Images:
     pixels = np.empty((len(wanted), 3, SIDE, SIDE), np.uint8)
     for row, number in enumerate(wanted):
         try:
-            pixels[row] = _face(readers[number]())
+            with Decoding(OSError):
+                pixels[row] = _face(readers[number]())
         except (OSError, zipfile.BadZipFile, UnidentifiedImageError) as error:
             raise DataError(f"{source}: image {number:06d} cannot be read ({error}); get it again") from error
     return Images(np.array(wanted, dtype=np.int64), pixels, np.full(len(wanted), -1, dtype=np.int64))
@@ -87,15 +92,24 @@ def _find(folder: Path) -> tuple[Path, dict[int, Callable[[], bytes]]]:
         files = {int(m[1]): path for path in images.glob("*.*") if (m := NUMBERED.search(path.name))}
         if files:
             return images, {number: path.read_bytes for number, path in files.items()}
-    for path in sorted(folder.glob("*.zip")):
+    for path in sorted(folder.glob("[!.]*.zip")):
         try:
-            archive = zipfile.ZipFile(path)
+            with Decoding(OSError):
+                archive = zipfile.ZipFile(path)
         except (OSError, zipfile.BadZipFile) as error:
             raise DataError(f"{path}: cannot be read ({error}); get it again") from error
-        members = {int(m[1]): name for name in archive.namelist() if (m := NUMBERED.search(name))}
+        members = {int(m[1]): one for one in archive.infolist() if (m := NUMBERED.search(one.filename))}
         if members:
-            return path, {number: partial(archive.read, name) for number, name in members.items()}
+            return path, {number: partial(_unpacked, archive, one) for number, one in members.items()}
     raise DataError(f"{folder}: no folder img_align_celeba/ and no zip with numbered images in it. {HELP}")
+
+
+def _unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    if member.file_size > MOST_BYTES:
+        raise OSError(f"it unpacks to {member.file_size} bytes, more than any such picture has")
+    if member.flag_bits & ENCRYPTED:
+        raise OSError("it is encrypted; unpack the archive with its password")
+    return archive.read(member)
 
 
 def _official(path: Path) -> dict[Split, list[int]]:
@@ -110,9 +124,13 @@ def _official(path: Path) -> dict[Split, list[int]]:
 
 def _face(data: bytes) -> np.ndarray:
     """The centre square of 128/178 of the width, at 64x64, shape [3, 64, 64]."""
-    image = Image.open(io.BytesIO(data)).convert("RGB")
+    image = read_picture(data)
     width, height = image.size
     side = round(width * CROP)
+    if not SIDE <= side <= width <= height:
+        raise OSError(
+            f"it has {width}x{height} pixels; the aligned faces are upright, 178x218 or at least half of that"
+        )
     left, top = (width - side) // 2, (height - side) // 2
     square = image.crop((left, top, left + side, top + side))
     if side != SIDE:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import math
 import os
 import struct
 import zlib
@@ -20,33 +21,60 @@ from csbench.catalogue.embedded import embedded_images
 from csbench.core.dataset import Dataset, Images, Split
 from csbench.core.errors import DataError
 
-IDX_TYPES = {0x08: np.dtype("u1"), 0x0C: np.dtype(">i4"), 0x0D: np.dtype(">f4")}
+IDX_TYPES = {
+    0x08: np.dtype("u1"), 0x09: np.dtype("i1"), 0x0B: np.dtype(">i2"), 0x0C: np.dtype(">i4"), 0x0D: np.dtype(">f4"),
+    0x0E: np.dtype(">f8"),
+}  # fmt: skip
+MOST_DIMENSIONS = 8
+MOST_BYTES = 2**28  # of an array; the official ones have 47 million at most
 
 
 def read_idx(path: Path, md5: str | None = None) -> np.ndarray:
-    """An idx file (LeCun's format), plain or gzipped, as an array.
+    """An idx file (LeCun's format), plain or gzipped, as an array; of a gzipped one no more than promised is unpacked.
 
     Args:
         md5: the expected digest of the decompressed bytes; not checked where it is None.
 
     Raises:
-        DataError: the file is truncated, is no idx file, or has another digest.
+        DataError: the file is truncated, is no idx file, is far larger than any of these, or has another digest.
     """
+    again = "delete it and get it again"
     try:
-        raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        with open(path, "rb") as file:
+            zipped = file.read(2) == b"\x1f\x8b"
+        with gzip.open(path) if zipped else open(path, "rb") as stream:
+            head = stream.read(4)
+            shape_bytes = stream.read(4 * head[3]) if _is_idx(head) else b""
+            dtype, shape = _form(path, head, shape_bytes)
+            promised = math.prod(shape) * dtype.itemsize
+            if promised > MOST_BYTES:
+                raise DataError(f"{path}: its header promises {promised} bytes, more than {MOST_BYTES}; {again}")
+            body = stream.read(promised + 1)
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: cannot be read ({error}); delete it and get it again") from error
-    if md5 is not None and (found := hashlib.md5(raw, usedforsecurity=False).hexdigest()) != md5:
-        raise DataError(f"{path}: MD5 of the decompressed file is {found}, the official one is {md5}; get it again")
-    if len(raw) < 4 or raw[:2] != b"\0\0" or raw[2] not in IDX_TYPES:
-        raise DataError(f"{path}: not an idx file (magic number {raw[:4].hex() or 'missing'})")
-    dtype, ndim = IDX_TYPES[raw[2]], raw[3]
-    shape = struct.unpack_from(f">{ndim}I", raw, 4) if len(raw) >= 4 + 4 * ndim else ()
-    start = 4 + 4 * ndim
-    expected = start + int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-    if len(raw) != expected:
-        raise DataError(f"{path}: {len(raw)} bytes where its header promises {expected}; get it again")
-    return np.frombuffer(raw, dtype, offset=start).reshape(shape)
+        raise DataError(f"{path}: cannot be read ({error}); {again}") from error
+    if len(body) != promised:
+        found = "more" if len(body) > promised else str(len(body))
+        raise DataError(f"{path}: {found} bytes where its header promises {promised}; {again}")
+    digest = hashlib.md5(head + shape_bytes + body, usedforsecurity=False).hexdigest()
+    if md5 is not None and digest != md5:
+        raise DataError(f"{path}: MD5 of the decompressed file is {digest}, the official one is {md5}; get it again")
+    return np.frombuffer(body, dtype).reshape(shape)
+
+
+def _is_idx(head: bytes) -> bool:
+    return len(head) == 4 and head[:2] == b"\0\0" and head[2] in IDX_TYPES and 1 <= head[3] <= MOST_DIMENSIONS
+
+
+def _form(path: Path, head: bytes, shape_bytes: bytes) -> tuple[np.dtype, tuple[int, ...]]:
+    """What a header says: the type of the numbers, and the shape."""
+    if not _is_idx(head):
+        raise DataError(
+            f"{path}: not an idx file: it begins with {head.hex() or 'nothing'}, not with 0000, a type ("
+            f"{', '.join(f'{code:02x}' for code in IDX_TYPES)}) and 01 to {MOST_DIMENSIONS:02x} dimensions"
+        )
+    if len(shape_bytes) < 4 * head[3]:
+        raise DataError(f"{path}: ends within its header; delete it and get it again")
+    return IDX_TYPES[head[2]], struct.unpack(f">{head[3]}I", shape_bytes)
 
 
 def data_folder() -> Path | None:

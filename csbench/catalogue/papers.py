@@ -138,7 +138,7 @@ def bibliography(path: Path = BIBLIOGRAPHY) -> dict[str, Reference]:
         UsageError: an entry is not closed, a key occurs twice, or a field is malformed.
     """
     references: dict[str, Reference] = {}
-    for reference in _parse(path.read_text(encoding="utf-8"), path):
+    for reference in _parse(path.read_text(encoding="utf-8-sig"), path):
         if reference.key in references:
             raise UsageError(f"{path}: two entries have the key {reference.key!r}; rename one")
         references[reference.key] = reference

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from csbench.catalogue.entries import Catalogue, Entry, Kind, Untaken, read_catalogue
 from csbench.catalogue.sources import find
-from csbench.core.errors import UnknownName, UsageError
+from csbench.core.errors import UnknownName, UsageError, guess
 from csbench.core.paths import PACKAGE
 
 if TYPE_CHECKING:
@@ -88,11 +88,14 @@ def parse_operator(spec: str) -> tuple[Entry, dict[str, int | float]]:
     name, _, rest = spec.partition(":")
     entry = _entry("operators", name)
     parameters: dict[str, int | float] = {}
-    for part in filter(None, rest.split(",")):
+    for part in rest.split(",") if ":" in spec else ():
         key, _, text = part.partition("=")
         if key not in entry.fields:
             known = ", ".join(f"{k}={v}" for k, v in entry.fields.items()) or "none"
-            raise UsageError(f"{spec!r}: {name} has no parameter {key!r}; its parameters: {known}")
+            meant = guess(key, entry.fields)
+            raise UsageError(f"{spec!r}: {name} has no parameter {key!r}; its parameters: {known}.{meant}")
+        if key in parameters:
+            raise UsageError(f"{spec!r}: parameter {key} is given twice")
         kind = int if isinstance(ast.literal_eval(entry.fields[key]), int) else float
         try:
             parameters[key] = kind(text)

@@ -209,16 +209,16 @@ def read(name: str, path: Path) -> Module:
     """
     try:
         tree = ast.parse(path.read_bytes(), filename=str(path))
+        stub = path.with_suffix(".pyi")
+        lazily = ast.parse(stub.read_bytes()).body if stub.is_file() else []
     except SyntaxError as error:
-        raise UsageError(f"{path}:{error.lineno}: {error.msg}") from error
-    except (OSError, ValueError) as error:  # ValueError: a null byte, in some versions of Python
-        raise UsageError(f"{path}: cannot be read: {error}") from error
+        raise UsageError(f"{path}:{error.lineno or 1}: {error.msg}") from error
+    except (OSError, ValueError, RecursionError, MemoryError) as error:  # a null byte; expressions nested too deeply
+        raise UsageError(f"{path}: cannot be read: {error or type(error).__name__}") from error
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
     imports: dict[str, str] = {}
     stars: list[str] = []
     conditional: list[ast.ClassDef] = []
-    stub = path.with_suffix(".pyi")
-    lazily = ast.parse(stub.read_bytes()).body if stub.is_file() else []
     for node in _statements([*tree.body, *lazily]):
         if isinstance(node, ast.Import):
             for alias in node.names:

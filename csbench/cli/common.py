@@ -61,15 +61,63 @@ def plain(text: str, keep: str = "") -> str:
     return "".join(sign if sign.isprintable() or sign in keep else ascii(sign)[1:-1] for sign in text)
 
 
-def names(text: str | None) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip()) if text else ()
+def names(text: str | None, option: str = "--methods") -> tuple[str, ...]:
+    """The names between commas, none where the option was not given.
+
+    Raises:
+        UsageError: it was given, and names nothing.
+    """
+    found = tuple(name.strip() for name in (text or "").split(",") if name.strip())
+    if text is not None and not found:
+        raise UsageError(f"{option} names nothing, got {text!r}; leave it out to take all")
+    return found
 
 
 def integers(option: str, text: str | None) -> tuple[int, ...]:
     try:
-        return tuple(int(word) for word in names(text))
+        return tuple(int(word) for word in names(text, option))
     except ValueError:
         raise UsageError(f"{option} takes integers separated by commas, got {text!r}") from None
+
+
+def within(option: str, value: float | None, least: float, most: float) -> None:
+    """Raises: UsageError, where an option was given and is not in a range; NaN is in none."""
+    if value is not None and not least <= value <= most:
+        raise UsageError(f"{option} is {least:g} to {most:g}, not {value}")
+
+
+def may_write(option: str, path: Path | None, *suffixes: str) -> None:
+    """See to it that a file can be written in the end, before anything is computed for it.
+
+    Args:
+        suffixes: of which its name must have one; empty for any.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    if path is None:
+        return
+    if suffixes and path.suffix not in suffixes:
+        raise UsageError(f"{option} is a {', '.join(suffixes)} file, not {str(path)!r}")
+    if path.is_dir():
+        raise UsageError(f"{option} is a file to write, and {path} is a folder")
+    may_write_into(option, path.parent)
+
+
+def may_write_into(option: str, folder: Path) -> None:
+    """See to it that files can be written into a folder, which need not be there yet.
+
+    Raises:
+        UsageError: they cannot.
+    """
+    try:
+        there = next(one for one in (folder, *folder.absolute().parents) if one.exists())
+    except (OSError, ValueError) as error:  # a name that is too long, or has a null byte
+        raise UsageError(f"{option}: {str(folder)!r} is no folder: {error}") from None
+    if not there.is_dir():
+        raise UsageError(f"{option}: {there} is a file, where a folder is wanted")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise UsageError(f"{option}: nothing may be written into {there}")
 
 
 def print_table(title: str, headers: list[str], rows: list[list[str]]) -> None:

@@ -78,19 +78,11 @@ def _catalogue(what: str) -> list[dict[str, Any]]:
             for s in suites
         ]
     if what == "priors":
-        from csbench.core.files import listed
-        from csbench.report.families import read_card
+        from csbench.core.cards import all_cards
 
-        paths = {path.name: path for folder in reversed(weights_folders()) for path in listed(folder, "*.json")}
-        cards = [read_card(paths[name]) for name in sorted(paths)]
         return [
-            {
-                "name": c["name"],
-                "trained on": c["dataset"],
-                "measurements": c["measurements"],
-                "quality": c.get("quality", {}),
-            }
-            for c in cards
+            {"name": c["name"], "trained on": c["dataset"], "measurements": c["measurements"], "quality": c["quality"]}
+            for c in all_cards(weights_folders(), "*.json")
         ]
     raise UsageError(f"cannot list {what!r}; there are {', '.join([*KINDS, 'suites', 'priors'])}")
 

@@ -7,9 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
-from csbench.cli.common import Methods, Results, SuiteName, app, integers, names
+from csbench.cli.common import Methods, Results, SuiteName, app, integers, may_write, may_write_into, names, within
 from csbench.core.errors import UsageError
 from csbench.core.paths import weights_folders
+
+MOST_MINUTES = 1e6
 
 
 @app.command()
@@ -51,11 +53,15 @@ def train(
     from csbench.training.recipes import TrainingJob
     from csbench.training.recipes import train as start
 
-    if device.startswith("cuda") and not torch.cuda.is_available():
+    if device not in ("cpu", "cuda"):
+        raise UsageError(f"--device is cpu or cuda, not {device!r}")
+    if device == "cuda" and not torch.cuda.is_available():
         raise UsageError("--device cuda: torch sees no GPU; use --device cpu")
     if gan not in ("sngan", "wgan-gp"):
         raise UsageError(f"--gan must be sngan or wgan-gp, got {gan!r}")
+    within("--minutes", minutes, 0, MOST_MINUTES)
     folder = output or weights_folders()[0]
+    may_write_into("--output", folder)
     job = TrainingJob(
         prior, get_dataset(dataset), folder, device, epochs, steps, minutes, resume, bf16, measurement, gan, seed
     )
@@ -88,6 +94,7 @@ def assess(
     from csbench.training.assessment import sample_grid
 
     torch.set_num_threads(1)
+    may_write("--grid", grid, ".png")
     images = get_dataset(dataset)
     if grid is not None:
         sample_grid(prior, images, grid)
@@ -110,6 +117,7 @@ def samples(
     from csbench.training.assessment import comparison_grid
     from csbench.training.processes import parse
 
+    may_write("--output", output, ".png")
     labels = comparison_grid(get_dataset(dataset), parse(measurement), output)
     print(f"wrote {output}; rows from the top: {', '.join(labels)}")
 
@@ -133,6 +141,7 @@ def priors(
     from csbench.report.priors import draw_scores, read_cards, render
 
     torch.set_num_threads(1)
+    may_write("--curve", curve, ".png", ".svg", ".pdf")
     cards = read_cards(weights_folders(), dataset)
     if measured is not None:
         cards += _scores_of_measurements(dataset, measured)
@@ -217,6 +226,7 @@ def decompose(
 
     if output is not None:
         check_format(output)
+    may_write("--output", output)
     torch.set_num_threads(1)
     whole = load_suite(suite)
     definition = whole.narrowed(m=integers("--m", m), methods=names(methods), draws=1)

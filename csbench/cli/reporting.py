@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from csbench.cli.common import FigureStyle, Methods, Results, SuiteName, app, fail, integers, names
+from csbench.cli.common import (
+    FigureStyle,
+    Methods,
+    Results,
+    SuiteName,
+    app,
+    fail,
+    integers,
+    may_write,
+    may_write_into,
+    names,
+)
 from csbench.core.errors import CsbenchError, UsageError
 
 if TYPE_CHECKING:
@@ -36,6 +47,7 @@ def leaderboard(
     """
     from csbench.report.leaderboard import published_suites, render, render_as
 
+    may_write("--output", output)
     chosen = suites or published_suites()
     text = render_as(form, results, chosen) if form else render(results, chosen)
     path = output if form else output or Path("leaderboard.md")
@@ -82,6 +94,7 @@ def site(
     from csbench.report.leaderboard import published_suites
     from csbench.site.pages import build
 
+    may_write_into("--output", output)
     files = build(output, results, suites or published_suites(), references)
     print(f"wrote {len(files)} files; open {output / 'index.html'}")
 
@@ -112,8 +125,9 @@ def plot(
     from csbench.results.store import load_results
 
     check_format(output)
+    may_write("--output", output)
     definition = load_suite(suite)
-    references = read_reference(reference, list(names(columns))) if reference else []
+    references = read_reference(reference, list(names(columns, "--columns"))) if reference else []
     frame = load_results(definition.name, results)
     if not len(frame):
         raise UsageError(f"no results of {definition.name} in {results}/; run `csbench run {suite}`")
@@ -232,6 +246,7 @@ def phase(
     from csbench.report.phase import plot as draw
     from csbench.results.store import load_results
 
+    may_write("--output", output, ".svg", ".png", ".pdf")
     definition = load_suite(suite)
     frame = load_results(definition.name, results)
     if not len(frame):
@@ -277,6 +292,7 @@ def gallery(
 
     if output:
         check_format(output)
+    may_write("--output", output)
     torch.set_num_threads(1)
     definition = load_suite(suite)
     if not output and get_dataset(definition.dataset).restricted:

@@ -16,11 +16,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from csbench.cli.common import AsJson, Methods, Results, SuiteName, app, integers, names, print_table
+from csbench.cli.common import (
+    AsJson,
+    Methods,
+    Results,
+    SuiteName,
+    app,
+    integers,
+    may_write_into,
+    names,
+    print_table,
+    within,
+)
 from csbench.core.errors import CsbenchError, UsageError
 from csbench.core.paths import TUNED
 
 PUBLISHED = ("the suite's, and others that have results",)  # methods, as memory knows them
+MOST_SECONDS = 10_000_000  # that a cell may take, as in suites
+MOST_JOBS, MOST_MINUTES = 1024, 1e6
+LEAST_MEMORY, MOST_MEMORY = 0.1, 1e5  # GB
 
 if TYPE_CHECKING:
     from csbench.catalogue.suites import Suite
@@ -81,13 +95,16 @@ def run(
     Example: csbench run mnist-gaussian --methods lasso-dct,csgm-vae --m 25,50 --timeout 300,csgm-vae=900
     """
     from csbench.catalogue.suites import load_suite
+    from csbench.core.errors import guess
 
     _check_means(jobs, dask, dask_cluster, memory)
     seconds, of_method = _timeouts(timeout)
     whole = load_suite(suite)
     part = whole.narrowed(integers("--m", m), images, draws, names(methods))
+    may_write_into("--results", results)
     if unknown := of_method.keys() - set(part.methods):
-        raise UsageError(f"--timeout names {min(unknown)}, which is not among the methods of this run")
+        name = min(unknown)
+        raise UsageError(f"--timeout names {name!r}, not among the methods of this run.{guess(name, part.methods)}")
     asked = replace(part, methods=names(methods) or ("the suite's, and what others have run",))
     from csbench.cli.summary import report
     from csbench.runner.ran import Ran
@@ -185,6 +202,7 @@ def prove(
     from csbench.studies import prove as proofs
     from csbench.studies.checkouts import open_checkouts, resolved
 
+    within("--budget, in minutes,", budget, 0.1, MOST_MINUTES)
     suites = [load_suite(name) for name in ([suite] if suite else suite_names())]
     suites = [one.narrowed(methods=names(methods)) for one in suites if suite or one.published]
     suites = suites if methods else [with_published(one, results) for one in suites]
@@ -240,6 +258,7 @@ def count(
         load_suite(suite).narrowed(m=integers("--m", m), methods=names(methods), draws=1), methods
     )
     cells = make_cells(definition)
+    may_write_into("--results", results)
     lineage = Lineage.read(results, definition.name)
     todo = missing(cells, images, EVALUATIONS.read(results, suite=definition.name), lineage)
     counted = 0
@@ -286,7 +305,8 @@ def tune(
 
     definition = load_suite(suite).narrowed(m=integers("--m", m))
     options = (f" --m {m}" if m else "") + (f" --images {images}" if images != IMAGES else "")
-    wanted = list(itertools.product(names(methods), definition.noise_norms))
+    chosen = definition.narrowed(methods=names(methods)).methods
+    wanted = list(itertools.product(chosen, definition.noise_norms))
     for name, noise in wanted:  # a value is of one suite, though others with the same problems use it too
         entry = tuned.key(name, definition.dataset, definition.operator, noise)
         command = tuned.table().get(entry, {}).get("command", "")
@@ -336,12 +356,10 @@ def _loadable(suite: Suite, asked_for: str | None) -> tuple[Suite, list[str]]:
 
 def _check_means(jobs: int | None, dask: str | None, dask_cluster: Path | None, memory: float | None) -> None:
     """Raises: UsageError, where the options of `run` that say where to run, and with how much, make no sense."""
-    if jobs is not None and jobs < 1:
-        raise UsageError(f"--jobs is 1 or more, not {jobs}")
+    within("--jobs", jobs, 1, MOST_JOBS)
     if sum(option is not None for option in (jobs, dask, dask_cluster)) > 1:
         raise UsageError("--jobs, --dask and --dask-cluster say where to run: give one of them")
-    if memory is not None and memory <= 0:
-        raise UsageError(f"--memory is a number of GB above 0, not {memory:g}")
+    within("--memory, in GB,", memory, LEAST_MEMORY, MOST_MEMORY)
 
 
 def _all_done(asked: Suite, results: Path) -> dict[str, Any] | None:
@@ -379,14 +397,17 @@ def _waiting(address: str) -> None:
 def _timeouts(text: str | None) -> tuple[float | None, dict[str, float]]:
     """What `--timeout 300,csgm-vae=900` says: seconds for all, and by method."""
     general, of_method = None, {}
-    for word in names(text):
+    for word in names(text, "--timeout"):
         name, _, number = word.rpartition("=")
         try:
             seconds = float(number)
         except ValueError:
             seconds = 0.0
-        if not seconds > 0:
-            raise UsageError(f"--timeout is a number of seconds above 0, alone or as NAME=SECONDS, not {word!r}")
+        if not 0 < seconds <= MOST_SECONDS or word.startswith("="):
+            wanted = f"a number of seconds above 0, at most {MOST_SECONDS}, alone or as NAME=SECONDS"
+            raise UsageError(f"--timeout is {wanted}, not {word!r}")
+        if name in of_method or (not name and general is not None):
+            raise UsageError(f"--timeout says {name or 'what all may take'} twice: {text!r}")
         if name:
             of_method[name] = seconds
         else:

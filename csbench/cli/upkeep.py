@@ -9,7 +9,18 @@ from typing import Annotated, Literal
 
 import typer
 
-from csbench.cli.common import AsJson, Methods, Results, SuiteName, app, names, plain, print_table
+from csbench.cli.common import (
+    AsJson,
+    Methods,
+    Results,
+    SuiteName,
+    app,
+    may_write_into,
+    names,
+    plain,
+    print_table,
+    within,
+)
 from csbench.core.errors import CsbenchError, UsageError
 from csbench.core.paths import METHODS
 
@@ -53,6 +64,7 @@ def merge(
     """
     from csbench.results.merge import merge_folders
 
+    may_write_into("--output", output)
     outcome = merge_folders(first, second, output, prefer)
     for path, rows in outcome.written.items():
         print(f"wrote {path}: {rows} rows")
@@ -80,6 +92,7 @@ def verify(
     from csbench.cli.progress import progress_bar
     from csbench.studies.verify import verify as examine
 
+    within("--sample", sample, 0, 1)
     faults = 0
     with progress_bar("{task.fields[note]}") as progress:
         task = progress.add_task("verifying", total=None, note="")

@@ -68,7 +68,7 @@ class Dataset(ABC):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        if not hasattr(cls, "name"):
+        if "name" not in cls.__dict__:
             cls.name = kebab(cls.__name__)
 
     @property

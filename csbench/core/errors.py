@@ -16,6 +16,12 @@ import difflib
 from collections.abc import Iterable
 
 
+def guess(name: str, known: Iterable[str]) -> str:
+    """The sentence that asks whether a known name was meant; empty where none is like it."""
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""
+
+
 class CsbenchError(Exception):
     """Base of every error that csbench raises on purpose."""
 
@@ -29,9 +35,7 @@ class UnknownName(UsageError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str]):
         known = sorted(known)
-        close = difflib.get_close_matches(name, known, n=1)
-        guess = f" Did you mean {close[0]!r}?" if close else ""
-        super().__init__(f"unknown {kind} {name!r}.{guess} Known: {', '.join(known) or 'none'}")
+        super().__init__(f"unknown {kind} {name!r}.{guess(name, known)} Known: {', '.join(known) or 'none'}")
 
 
 class DataError(CsbenchError):

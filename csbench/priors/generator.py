@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from csbench.core.decoding import Decoding
 from csbench.core.errors import CheckpointError
 from csbench.priors import checkpoint
 
@@ -154,12 +155,15 @@ def _loaded(name: str, dtype: torch.dtype, device: str) -> Prior:
     tensors, card = checkpoint.load(name)
     architecture = dict(card.get("architecture", {}))
     kind = architecture.pop("kind", None)
-    if kind not in ARCHITECTURES:
+    if kind not in list(ARCHITECTURES):  # what has no hash is in no dictionary either
         raise CheckpointError(f"{name}.json: architecture {kind!r} is not one of {', '.join(ARCHITECTURES)}")
-    with torch.device("meta"):  # no first weights: drawing them would move the global random numbers of the caller
+    # no first weights: drawing them would move the global random numbers of the caller
+    with Decoding(CheckpointError, f"{name}.json: architecture: "), torch.device("meta"):
         generator = ARCHITECTURES[kind](**architecture)
     try:
         generator.load_state_dict(tensors, assign=True)
     except RuntimeError as error:
-        raise CheckpointError(f"{name}.safetensors does not fit the architecture on its card: {error}") from error
+        raise CheckpointError(
+            f"{name}.safetensors does not fit the architecture on its card: {' '.join(str(error).split())}"
+        ) from error
     return Prior(channels_last(generator.to(device=device, dtype=dtype)).requires_grad_(False).eval(), card)

@@ -18,6 +18,8 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
+from csbench.core.decoding import Decoding
+from csbench.core.errors import CheckpointError
 from csbench.priors import checkpoint
 
 ROWS_AT_ONCE = 2048  # of images, so that what is computed of them stays in the cache
@@ -120,5 +122,17 @@ def load(name: str) -> Mixture:
 
     Raises:
         MissingWeights: nobody has fitted it.
+        CheckpointError: what is stored is no mixture.
     """
-    return Mixture(**{key: value.double() for key, value in checkpoint.load(name)[0].items()})
+    tensors = {key: value.double() for key, value in checkpoint.load(name)[0].items()}
+    with Decoding(CheckpointError, f"{name}.safetensors holds no mixture: "):
+        components, n, factors = tensors["loadings"].shape
+        shapes = {
+            "weights": (components,),
+            "means": (components, n),
+            "loadings": (components, n, factors),
+            "noise": (components, n),
+        }
+        if {key: tuple(value.shape) for key, value in tensors.items()} != shapes:
+            raise CheckpointError(f"{name}.safetensors: the shapes of a mixture must be {shapes}; train again")
+    return Mixture(**tensors)

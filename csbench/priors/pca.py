@@ -18,6 +18,8 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
+from csbench.core.decoding import Decoding
+from csbench.core.errors import CheckpointError
 from csbench.priors import checkpoint
 
 SOLVED_ROWS = 1024  # of A in float64 at a time
@@ -110,6 +112,12 @@ def load(name: str) -> GaussianPrior:
 
     Raises:
         MissingWeights: nobody has fitted it.
+        CheckpointError: what is stored is no such prior.
     """
     tensors = {key: value.double() for key, value in checkpoint.load(name)[0].items()}
+    with Decoding(CheckpointError, f"{name}.safetensors holds no Gaussian prior: "):
+        k, n = tensors["components"].shape
+        shapes = {"mean": (n,), "components": (k, n), "variances": (k,), "residual": ()}
+        if {key: tuple(value.shape) for key, value in tensors.items()} != shapes:
+            raise CheckpointError(f"{name}.safetensors: the shapes of a Gaussian prior must be {shapes}; train again")
     return GaussianPrior(tensors["mean"], tensors["components"], tensors["variances"], tensors["residual"].item())

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from csbench.catalogue.registry import Entry
-from csbench.core.errors import CheckpointError, UsageError
+from csbench.core.cards import read_card
+from csbench.core.errors import UsageError
 from csbench.core.names import fault_of
 from csbench.core.paths import weights_folders
 
@@ -21,7 +20,6 @@ METHOD_KINDS = (
     "ambient-trained",
     "baseline",
 )  # in this order on pages
-CARD = ("name", "family", "dataset", "measurements")  # what every card tells
 USES = ("ambient", "ignore", "unmeasure")  # the families of priors that are learned from measurements
 
 
@@ -61,7 +59,7 @@ def prior_card(name: str) -> dict[str, Any] | None:
     """The card of a prior, read without torch; None where there is none.
 
     Raises:
-        CheckpointError: it is damaged.
+        CheckpointError: it is not sound.
     """
     if fault_of(name):
         return None
@@ -70,21 +68,3 @@ def prior_card(name: str) -> dict[str, Any] | None:
         if path.is_file():
             return read_card(path)
     return None
-
-
-def read_card(path: Path) -> dict[str, Any]:
-    """A card, with the texts that every card has.
-
-    Raises:
-        CheckpointError: it cannot be read, or is no card.
-    """
-    try:
-        card = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path}: the card cannot be read ({error}); restore it or train again") from error
-    for field in CARD:
-        if not isinstance(card, dict) or not isinstance(card.get(field), str):
-            raise CheckpointError(
-                f"{path}: no card of a prior, for it has no text {field!r}; restore it or train again"
-            )
-    return card

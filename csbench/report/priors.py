@@ -7,19 +7,17 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from scipy import stats
 from tabulate import tabulate
 
+from csbench.core.cards import Card, all_cards
 from csbench.core.errors import UsageError
-from csbench.core.files import listed
-from csbench.report.families import USES, read_card
+from csbench.report.families import USES
 from csbench.report.samples import Estimate
 from csbench.report.style import save
 
-Card = dict[str, Any]
 Z95 = 1.96
 
 
@@ -47,9 +45,8 @@ class Quality:
 
 def read_cards(folders: Iterable[Path], dataset: str) -> list[Card]:
     """The cards of a dataset's priors, of further seeds too, which lie in a folder `seeds` and may lack weights."""
-    paths = [path for folder in folders for place in (folder, folder / "seeds") for path in listed(place, "*.json")]
-    cards = {card["name"]: card for path in paths if (card := read_card(path))["dataset"] == dataset}
-    return [card for card in cards.values() if "frechet_distance_error" in card.get("quality", {})]
+    found = all_cards(list(folders), "*.json", "seeds/*.json")
+    return [card for card in found if card["dataset"] == dataset and "frechet_distance_error" in card["quality"]]
 
 
 def qualities(cards: list[Card]) -> list[Quality]:

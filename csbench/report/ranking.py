@@ -224,9 +224,13 @@ def _check_paired(frame: pd.DataFrame, suite: Suite) -> None:
     twice = measured.loc[measured.duplicated(place)]
     if len(twice):
         level, draw, image = (twice[name].iloc[0] for name in place)
+        here = frame.loc[(frame[place] == [level, draw, image]).all(axis=1)]
+        sharing = [", ".join(sorted(set(rows["method"]))) for _, rows in here.groupby("y_sha256")]
         raise ResultsError(
             f"suite {suite.name}: methods were given different y for image {image} at {suite.axis} = {level}, "
-            f"draw {draw}; run those of the older version again"
+            f"draw {draw}: {' one, and another '.join(sorted(sharing))}. `csbench run {suite.name} --methods "
+            f"{','.join(sorted(set(here['method'])))}` runs those again whose images or code are no longer these; "
+            "delete the files of methods that are no more"
         )
 
 

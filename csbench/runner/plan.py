@@ -11,8 +11,9 @@ from dataclasses import asdict, dataclass, field, replace
 
 from csbench.catalogue.registry import get_dataset, get_method
 from csbench.catalogue.suites import Suite
-from csbench.core.errors import CsbenchError, MissingWeights, UsageError
+from csbench.core.errors import CsbenchError, DataError, MissingWeights, ShapeError, UsageError
 from csbench.core.method import Method
+from csbench.core.sound import sound_images
 from csbench.freshness.lineage import Lineage
 from csbench.freshness.made_by import NO_WEIGHTS, MadeOf, made_of
 from csbench.freshness.states import Stored, Verdict, judge
@@ -61,13 +62,16 @@ def make_cells(suite: Suite) -> list[Cell]:
     """All cells, problem by problem, so that a problem is simulated once for all methods.
 
     Raises:
-        UsageError: the suite's operator is not to be had with its m or its parameters; a method is no dataclass whose
+        UsageError: the dataset breaks its rules, or has fewer images than the suite asks for; the suite's operator is
+            not to be had with its m or its parameters; a method is no dataclass whose
             fields have defaults that JSON can hold.
     """
     dataset = get_dataset(suite.dataset)
+    with contextlib.suppress(DataError, MissingWeights):  # what is not on this machine is asked for where it is needed
+        sound_images(dataset, "test", suite.images)
     try:
         check_operator(suite.operator, suite.m, dataset.image_shape)
-    except UsageError as error:
+    except (UsageError, ShapeError) as error:
         raise UsageError(f"suite {suite.name}: fields 'operator' and 'm': {error}") from None
     served_as = dataset.relative or suite.dataset
     bound = {

@@ -18,6 +18,7 @@ from csbench.core.measurement import Measurement
 from csbench.core.seeding import stream
 from csbench.operators import ImageOperator, LinearOperator
 
+MOST_ROWS = 10  # of A, as a multiple of its columns
 SIMULATED_ROWS = 1024  # of A in float64 at a time
 
 
@@ -107,7 +108,7 @@ def draw_operator(spec: str, m: int, image_shape: tuple[int, int, int], rng: tor
 
 
 def check_operator(spec: str, ms: Sequence[int], image_shape: tuple[int, int, int]) -> None:
-    """Refuse what `draw_operator` would refuse of an operator that needs the image's shape, but before any work.
+    """Refuse what `draw_operator` would refuse, but before any work.
 
     Raises:
         UsageError: no such family or parameter; it has no such m, or the parameter is out of range.
@@ -118,6 +119,12 @@ def check_operator(spec: str, ms: Sequence[int], image_shape: tuple[int, int, in
         for m in ms:
             family.setting(m, image_shape)
         family.draw_for(min(ms), image_shape, stream("check"), **parameters)
+        return
+    n = math.prod(image_shape)
+    if max(ms) > MOST_ROWS * n:
+        raise UsageError(f"m = {max(ms)} is more than {MOST_ROWS} times the n = {n} pixels of an image")
+    for m in [min(ms), *[m for m in ms if m > n][-1:]]:  # those between are like the least, and take longer
+        family.draw(m, n, stream("check"), **parameters)
 
 
 def digest(y: Tensor) -> str:

@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from csbench.catalogue.registry import source_roots
+from csbench.catalogue.registry import entries, source_roots
 from csbench.catalogue.suites import Suite
 from csbench.freshness.lineage import Lineage, lineage_path
 from csbench.freshness.states import ACCEPTED
@@ -46,7 +46,8 @@ def remember(suite: Suite, results: Path, before: str, files: Iterable[Path], an
         files: further files that the answer depends on: the methods' own data, wherever they are.
     """
     paths = sorted(map(str, files))
-    if results.is_dir():
+    ours = entries("datasets")[suite.dataset].module.startswith("csbench.")  # where others read is not known
+    if results.is_dir() and ours:
         row = {"suite": suite.name, "made_by": _made_by(before, paths, answer), "files": paths, "answer": answer}
         with contextlib.suppress(OSError):
             STATES.put(results, [row])
@@ -62,10 +63,12 @@ def open_cells(counts: Mapping[str, Mapping[str, int]]) -> int:
 
 
 def stamp(suite: Suite, results: Path) -> str:
-    """A hash of `code_stamp`, of the suite, and of its results and journal."""
+    """A hash of `code_stamp`, of the suite, of its results and journal, and of the dataset's files in CSBENCH_DATA."""
     files = [*results_files(results, suite.name), *results.glob(".journal.sqlite*")]
     files.append(lineage_path(results, suite.name))
     folders = [os.environ.get(name) for name in ("CSBENCH_DATA", "CSBENCH_WEIGHTS")]
+    data = Path(folders[0], suite.dataset) if folders[0] else None
+    files += sorted(data.iterdir()) if data and data.is_dir() else []
     facts = f"{code_stamp()}{suite}{results.resolve()}{_seen(files)}{folders}{_packages()}"
     return hashlib.sha256(os.fsencode(facts)).hexdigest()
 

@@ -19,6 +19,7 @@ import torch
 from csbench.catalogue.registry import get_dataset
 from csbench.catalogue.suites import Suite, load_suite
 from csbench.core.errors import UsageError
+from csbench.core.metrics import EXACT
 from csbench.freshness.lineage import Lineage
 from csbench.priors.precision import fast_bf16
 from csbench.results.artefact_kinds import FLOORS
@@ -69,7 +70,7 @@ def verify(
     yield _same_code(frame, cells, Lineage.read(path.parent.parent, suite.name))
     yield Check("every row is ok or says why not", _unexplained(frame))
     ok = frame[frame["status"] == "ok"]
-    odd = int((~(np.abs(ok["psnr"] + 10 * np.log10(ok["mse"])) < 1e-6)).sum())
+    odd = int((~(np.abs(ok["psnr"] + 10 * np.log10(np.maximum(ok["mse"], EXACT))) < 1e-6)).sum())
     yield Check("metrics agree with one another", f"psnr is not -10 log10(mse) in {odd} rows" if odd else None)
     yield from _plausible(frame, cells, suite, path.parent.parent)
     provenance = read_provenance(path)
@@ -160,8 +161,7 @@ def _same_code(frame: pd.DataFrame, cells: list[Cell], lineage: Lineage) -> Chec
 def _unexplained(frame: pd.DataFrame) -> str | None:
     silent = frame[(frame["status"] != "ok") & frame["reason"].isna()]
     numbers = np.isfinite(frame[list(METRICS)].to_numpy(dtype=float)).all(axis=1)
-    valueless = frame[(frame["status"] == "ok") & ~numbers & (frame["mse"] > 0)]  # where mse is 0, psnr is infinite
-    valueless = pd.concat([valueless, frame[(frame["status"] == "ok") & frame["mse"].isna()]])
+    valueless = frame[(frame["status"] == "ok") & ~numbers]
     if len(silent) or len(valueless):
         return f"{len(silent)} rows are not ok and give no reason, {len(valueless)} are ok and lack a finite metric"
     return None

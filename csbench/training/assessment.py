@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from pathlib import Path
 from typing import Any, get_args
 
@@ -11,14 +10,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from csbench.core.cards import written
 from csbench.core.dataset import Dataset
 from csbench.core.errors import MissingWeights
 from csbench.core.files import write_atomically
 from csbench.core.pictures import tile, write_png
 from csbench.core.seeding import stream
+from csbench.core.sound import sound_images
 from csbench.priors import checkpoint
 from csbench.priors.generator import load_prior
 from csbench.solvers.latent.projection import misfit, representation_errors
+from csbench.training.batches import as_floats
 from csbench.training.classifier import (
     classify,
     frechet_distance,
@@ -48,7 +50,7 @@ def assess(name: str, dataset: Dataset) -> dict[str, Any]:
         return _onto_card(name, real_quality(dataset))
 
     errors = representation_errors(name, dataset, IMAGES)["mse"].to_numpy()
-    validation = dataset.images("validation")[:IMAGES].signals()
+    validation = sound_images(dataset, "validation")[:IMAGES].signals()
     figures: dict[str, Any] = {
         "representation_mse": round(errors.mean().item(), 6),
         "representation_mse_images": f"first {IMAGES} of the test split",
@@ -65,7 +67,7 @@ def _onto_card(name: str, figures: dict[str, Any]) -> dict[str, Any]:
     path = checkpoint.weights_path(name).with_suffix(".json")
     card = checkpoint.card(name)
     card["quality"] |= figures
-    write_atomically(path, (json.dumps(card, indent=2) + "\n").encode())
+    write_atomically(path, written(card))
     return figures
 
 
@@ -80,7 +82,7 @@ def sample_quality(name: str, dataset: Dataset) -> dict[str, Any]:
     generator = load_prior(name).generator
     z = torch.randn(SAMPLES, generator.latent_dim, generator=stream("quality", name))
     probabilities, features = classify(network, torch.cat([generator(part) for part in z.split(500)]))
-    _, real_features = classify(network, dataset.held_out_images().signals())
+    _, real_features = classify(network, sound_images(dataset, "held out").signals())
     return _scores(probabilities, features, real_features)
 
 
@@ -92,10 +94,10 @@ def real_quality(dataset: Dataset) -> dict[str, Any]:
         MissingWeights: there is no classifier.
     """
     network = load_classifier(f"classifier-{dataset.name}")
-    images = dataset.training_images()
+    images = sound_images(dataset, "training")
     rows = torch.randperm(len(images), generator=stream("quality", dataset.name))[:SAMPLES].numpy()
-    x = torch.from_numpy(images.pixels[rows]).float().flatten(1) / 255
-    _, real_features = classify(network, dataset.held_out_images().signals())
+    x = as_floats(torch.from_numpy(images.pixels[rows])).flatten(1)
+    _, real_features = classify(network, sound_images(dataset, "held out").signals())
     return _scores(*classify(network, x), real_features)
 
 
@@ -113,7 +115,7 @@ def measured_quality(dataset: Dataset, process: MeasurementProcess, use: Use) ->
     network = load_classifier(f"classifier-{dataset.name}")
     x = simulate(dataset, process, use).flatten(1)
     rows = torch.randperm(len(x), generator=stream("quality", dataset.name))[:SAMPLES]
-    _, real_features = classify(network, dataset.held_out_images().signals())
+    _, real_features = classify(network, sound_images(dataset, "held out").signals())
     return _scores(*classify(network, x[rows]), real_features)
 
 
@@ -138,7 +140,7 @@ def comparison_grid(dataset: Dataset, process: MeasurementProcess, path: Path, c
         what the rows show, from top to bottom.
     """
     shape = dataset.image_shape
-    x = torch.tensor(dataset.training_images().pixels[:columns]).float() / 255
+    x = as_floats(torch.tensor(sound_images(dataset, "training").pixels[:columns]))
     theta = process.draw(columns, shape, stream("samples", process.spec))
     y = process.measure(x, theta)
     rows, labels = [x, _pictured(y, process.view(y, theta, shape), shape)], ["training images", "measured"]

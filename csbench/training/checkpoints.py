@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from safetensors.torch import save as dump_tensors
 from torch import Tensor, nn
 
+from csbench.core.decoding import Decoding
 from csbench.core.errors import CheckpointError
 from csbench.core.files import write_atomically
 
@@ -62,8 +63,12 @@ class TrainingState:
             how much was done, and the seconds that it took.
 
         Raises:
-            CheckpointError: the file was written by another recipe.
+            CheckpointError: the file was written by another recipe, or is damaged.
         """
+        with Decoding(CheckpointError, f"{path}: no state to go on from, delete it or train without --resume: "):
+            return self._restored(path, recipe)
+
+    def _restored(self, path: Path, recipe: object) -> tuple[int, float]:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata()
         if metadata.get("recipe") != repr(recipe):

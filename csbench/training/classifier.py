@@ -17,9 +17,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from csbench.core.decoding import Decoding
 from csbench.core.errors import CheckpointError
 from csbench.core.seeding import stream
 from csbench.priors import checkpoint
+from csbench.training.batches import as_floats
 from csbench.training.checkpoints import Progress, TrainingState
 
 FEATURES = 128
@@ -103,7 +105,7 @@ def train(
         for step, rows in enumerate(order.split(recipe.batch_size)):
             done = ((epoch - 1) * steps_per_epoch + step) / total
             adam.param_groups[0]["lr"] = recipe.learning_rate * min(done / 0.2 + 0.01, (1 - done) / 0.8)
-            x = pixels[rows.to(device)].float() / 255
+            x = as_floats(pixels[rows.to(device)])
             dx, dy = torch.randint(-recipe.shift, recipe.shift + 1, (2,), generator=state.rng).tolist()
             x = torch.roll(x, (dx, dy), (2, 3))
             if mirrored and torch.rand((), generator=state.rng) < 0.5:
@@ -130,12 +132,11 @@ def load(name: str) -> Classifier:
         CheckpointError: the weights do not fit the card.
     """
     tensors, card = checkpoint.load(name)
-    architecture = card["architecture"]
-    network = Classifier(tuple(architecture["image_shape"]), architecture["classes"])
-    try:
+    with Decoding(CheckpointError, f"{name}.json: architecture: "):
+        architecture = card["architecture"]
+        network = Classifier(tuple(architecture["image_shape"]), architecture["classes"])
+    with Decoding(CheckpointError, f"{name}.safetensors does not fit the architecture on its card: "):
         network.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise CheckpointError(f"{name}.safetensors does not fit the architecture on its card: {error}") from error
     return network.requires_grad_(False).eval()
 
 

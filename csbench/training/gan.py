@@ -124,7 +124,7 @@ class CleanExamples:
     """Clean images; critics see contrast * (2 x - 1), for a spectrally normalised critic cannot scale its input itself.
 
     Attributes:
-        pixels: uint8, shape [images, c, h, w], on the device of the training.
+        pixels: uint8, or float32 in [0, 1], shape [images, c, h, w], on the device of the training.
         mirrored: flip half of the images left to right.
     """
 

@@ -16,6 +16,8 @@ from torch import Tensor
 from csbench.core.dataset import Dataset
 from csbench.core.errors import UsageError
 from csbench.core.seeding import stream
+from csbench.core.sound import sound_images
+from csbench.training.batches import as_floats
 from csbench.training.processes import MeasurementProcess, Shape
 from csbench.training.unmeasure import restore
 
@@ -46,10 +48,10 @@ def simulate(
     """
     shape = dataset.image_shape
     rng = stream("measured", dataset.name, process.spec, seed)
-    pixels = torch.tensor(dataset.training_images().pixels)
+    pixels = torch.tensor(sound_images(dataset, "training").pixels)
     measured = torch.empty(0)
     for start in range(0, len(pixels), BATCH):
-        x = pixels[start : start + BATCH].float() / 255
+        x = as_floats(pixels[start : start + BATCH])
         theta = process.draw(len(x), shape, rng)
         part = _seen_of(process, use, process.measure(x, theta), theta, shape)
         if start == 0:  # all at once, for small pieces that are kept among large temporaries waste memory

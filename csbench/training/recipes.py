@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from csbench import __version__
 from csbench.core.dataset import Dataset, Images
-from csbench.core.errors import UsageError
+from csbench.core.errors import UnknownName, UsageError
 from csbench.core.pictures import tile, write_png
 from csbench.core.seeding import stream
+from csbench.core.sound import sound_images
 from csbench.priors import checkpoint
 from csbench.priors.generator import ReLUGenerator
 from csbench.priors.precision import fast_bf16
@@ -90,7 +91,7 @@ def train(job: TrainingJob, report: Report = lambda progress: None) -> Path | No
         the weights file, or None where the time ran out first and only the checkpoint was written.
     """
     if job.family not in RECIPES:
-        raise UsageError(f"no prior is called {job.family!r}; there is {', '.join(RECIPES)}")
+        raise UnknownName("prior", job.family, RECIPES)
     learned_from_measurements = job.family in get_args(Use)
     if learned_from_measurements != (job.measurement is not None):
         raise UsageError(
@@ -107,7 +108,7 @@ def train(job: TrainingJob, report: Report = lambda progress: None) -> Path | No
         "dataset": job.dataset.name,
         "measurements": "none: trained on clean images",
         "licence": _licence(job.dataset),
-        "hardware": checkpoint.hardware(torch.device(job.device)),
+        "hardware": checkpoint.processor_of(torch.device(job.device)),
         "versions": {"csbench": __version__, "torch": torch.__version__},
         "command": job.command(),
     }
@@ -115,7 +116,7 @@ def train(job: TrainingJob, report: Report = lambda progress: None) -> Path | No
 
 
 def _clean_images(job: TrainingJob, card: Card) -> Images:
-    images = job.dataset.training_images()
+    images = sound_images(job.dataset, "training")
     card["split"] = f"all {len(images)} training images"
     return images
 
@@ -128,7 +129,7 @@ def _licence(dataset: Dataset) -> str:
 
 def _fit_mean(job: TrainingJob, card: Card, report: Report) -> Path:
     mean = _clean_images(job, card).signals().double().mean(0)
-    validation = job.dataset.images("validation").signals(torch.float64)
+    validation = sound_images(job.dataset, "validation").signals(torch.float64)
     card |= {"quality": {"validation_mse": round((validation - mean).square().mean().item(), 6)}}
     return checkpoint.save(job.folder, job.name, {"mean": mean.float()}, card)
 
@@ -158,7 +159,7 @@ def _fit_mixture(job: TrainingJob, card: Card, report: Report) -> Path | None:
     fitted, iterations, seconds = mixture.fit(x, recipe, job.state, resume=job.resume, report=_Watch(job, report))
     if iterations < recipe.iterations:
         return None
-    validation = job.dataset.images("validation").signals(torch.float64)
+    validation = sound_images(job.dataset, "validation").signals(torch.float64)
     tensors = {name: tensor.half() for name, tensor in fitted.tensors().items()}
     # Variances span more than half precision does, and weights are few.
     tensors |= {"weights": fitted.weights.float(), "noise": fitted.noise.float()}
@@ -203,7 +204,8 @@ def _train_vae(job: TrainingJob, card: Card, report: Report) -> Path | None:
     if trained.epochs < recipe.epochs:
         return None
     model = trained.model.cpu()
-    quality = vae.quality(model, job.dataset.images("validation").signals().reshape(-1, *job.dataset.image_shape))
+    validation = sound_images(job.dataset, "validation").signals()
+    quality = vae.quality(model, validation.reshape(-1, *job.dataset.image_shape))
     steps = trained.epochs * -(-len(images) // recipe.batch_size)
     architecture = recipe.architecture(job.dataset.image_shape)
     return _finish(job, recipe, card, model.generator(), architecture, steps, trained.seconds, quality)
@@ -256,7 +258,7 @@ def _finish_gan(
     if trained.steps < recipe.steps:
         return None
     generator = trained.generator.cpu().folded().requires_grad_(False)
-    x = job.dataset.images("validation")[:VALIDATION_IMAGES].signals()
+    x = sound_images(job.dataset, "validation")[:VALIDATION_IMAGES].signals()
     quality = {"validation_representation_mse": round(misfit(generator, x, stream("project", job.name)), 6)}
     architecture = recipe.architecture(job.dataset.image_shape)
     return _finish(job, recipe, card, generator, architecture, trained.steps, trained.seconds, quality)
@@ -281,7 +283,7 @@ def _train_classifier(job: TrainingJob, card: Card, report: Report) -> Path | No
     )
     if epochs < recipe.epochs:
         return None
-    held_out = job.dataset.held_out_images()
+    held_out = sound_images(job.dataset, "held out")
     probabilities, _ = classifier.classify(network.cpu(), held_out.signals())
     accuracy = (probabilities.argmax(1) == torch.from_numpy(held_out.labels)).double().mean().item()
     score, spread = classifier.inception_score(probabilities)

@@ -195,7 +195,7 @@ def train(
     """Train on clean images; after every epoch the whole state is on disk, so a killed training goes on with `resume`.
 
     Args:
-        pixels: uint8, shape [images, c, h, w]; training runs on their device.
+        pixels: uint8, or float32 in [0, 1], shape [images, c, h, w]; training runs on their device.
         mirrored: flip half of the images left to right.
         bf16: convolutions and matrix products in bfloat16, weights and sums in float32.
         checkpoint: a safetensors file for the state of the training.

@@ -96,7 +96,7 @@ def test_signals_are_in_the_unit_range():
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"\x00\x00\x08\x01\x00\x00\x00\x05ab", "10 bytes where its header promises 13"),
+        (b"\x00\x00\x08\x01\x00\x00\x00\x05ab", "2 bytes where its header promises 5"),
         (b"not an idx file at all", "not an idx file"),
         (b"", "not an idx file"),
     ],

@@ -9,6 +9,8 @@ from csbench.priors import checkpoint
 from csbench.priors.generator import MLPGenerator
 from csbench.solvers.latent.adam import LatentSearch, search_latent
 
+from ..cards import about
+
 
 @pytest.fixture(scope="module")
 def generator() -> MLPGenerator:
@@ -94,7 +96,7 @@ def test_the_penalty_follows_from_the_misfit():
 
 def test_a_card_without_misfit_says_what_adds_it(tmp_path, monkeypatch):
     monkeypatch.setenv("CSBENCH_WEIGHTS", str(tmp_path))
-    checkpoint.save(tmp_path, "dcgan-mnist", {}, {"quality": {}, "dataset": "mnist"})
+    checkpoint.save(tmp_path, "dcgan-mnist", {}, about())
     with pytest.raises(CheckpointError, match="csbench assess dcgan-mnist --dataset mnist"):
         CsgmDCGAN().bind("mnist", "gaussian", 0.1)
 
@@ -132,7 +134,7 @@ def test_cards_tell_what_a_user_must_know(name):
 
 def test_weights_and_card_must_fit(tmp_path, monkeypatch):
     monkeypatch.setenv("CSBENCH_WEIGHTS", str(tmp_path))
-    path = checkpoint.save(tmp_path, "toy", {"a": torch.zeros(3)}, {"family": "toy"})
+    path = checkpoint.save(tmp_path, "toy", {"a": torch.zeros(3)}, about(family="toy"))
     assert checkpoint.load("toy")[1]["family"] == "toy"
     data = bytearray(path.read_bytes())
     data[-1] ^= 1

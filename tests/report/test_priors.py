@@ -14,6 +14,9 @@ def card(name: str, family: str, measurements: str, score: float, dataset: str =
         "family": family,
         "dataset": dataset,
         "measurements": measurements,
+        "licence": "weights: MIT",
+        "bytes": 0,
+        "sha256": "",
         "steps": 10,
         "quality": figures | {"frechet_distance_error": 2.0, "validation_representation_mse": 0.004},
     }
@@ -51,8 +54,10 @@ def test_cards_of_seeds_lie_in_a_folder_of_their_own(tmp_path):
     (tmp_path / "seeds").mkdir()
     (tmp_path / "ambient-b.json").write_text(json.dumps(CARDS[1]))
     (tmp_path / "seeds" / "ambient-b-seed1.json").write_text(json.dumps(CARDS[2]))
-    (tmp_path / "other.json").write_text(json.dumps(card("x", "ambient", "block-pixels:p=0.5", 3.0, "fashion-mnist")))
-    (tmp_path / "unmeasured.json").write_text(json.dumps(CARDS[0] | {"quality": {}}))
+    (tmp_path / "other.json").write_text(
+        json.dumps(card("other", "ambient", "block-pixels:p=0.5", 3.0, "fashion-mnist"))
+    )
+    (tmp_path / "unmeasured.json").write_text(json.dumps(CARDS[0] | {"name": "unmeasured", "quality": {}}))
     assert [c["name"] for c in read_cards([tmp_path], "mnist")] == ["ambient-b", "ambient-b-seed1"]
 
 

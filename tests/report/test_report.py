@@ -31,6 +31,8 @@ from csbench.report.ranking import standings
 from csbench.report.samples import samples
 from tests.conftest import ROOT
 
+from ..cards import about
+
 SUITE = Suite("toy", 1, "A toy", "mnist", "gaussian", (10, 100), (0.1,), images=40, draws=2, reference_m=100)
 
 
@@ -275,7 +277,7 @@ def test_no_text_ends_a_cell_of_markdown_or_begins_a_tag():
     ],
 )
 def test_the_board_says_what_a_prior_was_learned_from(prior, shown, tmp_path, monkeypatch):
-    card = {"family": "random-relu", "measurements": "none: not trained"}
+    card = about(family="random-relu", measurements="none: not trained", name="random-relu-mnist", bytes=0, sha256="")
     (tmp_path / "random-relu-mnist.json").write_text(json.dumps(card))
     monkeypatch.setenv("CSBENCH_WEIGHTS", str(tmp_path))
     rows = frame(good=good, lasso_dct=bad)

@@ -21,6 +21,8 @@ from csbench.training import assessment as quality
 from csbench.training import classifier
 from tests.conftest import ROOT
 
+from ..cards import about
+
 NO_GENERATORS = ("pca", "mfa", "mean", "class")
 PRIORS = sorted(p.stem for p in PACKAGED.glob("*.json") if not p.stem.startswith(NO_GENERATORS))
 
@@ -140,8 +142,8 @@ def test_tile_places_every_image():
 
 def test_classifier_weights_that_do_not_fit_are_named(tmp_path, monkeypatch):
     monkeypatch.setenv("CSBENCH_WEIGHTS", str(tmp_path))
-    about = {"architecture": {"image_shape": [1, 28, 28], "classes": 10}}
-    checkpoint.save(tmp_path, "classifier-x", {"a": torch.zeros(1)}, about)
+    architecture = {"image_shape": [1, 28, 28], "classes": 10}
+    checkpoint.save(tmp_path, "classifier-x", {"a": torch.zeros(1)}, about(architecture=architecture))
     with pytest.raises(Exception, match="does not fit the architecture"):
         classifier.load("classifier-x")
     assert json.loads((tmp_path / "classifier-x.json").read_text())["name"] == "classifier-x"
@@ -149,7 +151,7 @@ def test_classifier_weights_that_do_not_fit_are_named(tmp_path, monkeypatch):
 
 def test_a_card_without_json_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("CSBENCH_WEIGHTS", str(tmp_path))
-    path = checkpoint.save(tmp_path, "vae-x", {"a": torch.zeros(1)}, {})
+    path = checkpoint.save(tmp_path, "vae-x", {"a": torch.zeros(1)}, about())
     path.with_suffix(".json").write_text("{")
     with pytest.raises(Exception, match="card cannot be read"):
         checkpoint.card("vae-x")
@@ -163,8 +165,8 @@ def test_assess_puts_its_figures_on_the_card(tmp_path, monkeypatch):
     monkeypatch.setattr(quality, "IMAGES", 2)
     generator = ConvGenerator(4, 7, [8, 4, 1])
     architecture = {"kind": "conv", "latent_dim": 4, "side": 7, "channels": [8, 4, 1]}
-    about = {"architecture": architecture, "quality": {"old": 1}}
-    checkpoint.save(tmp_path, "dcgan-test", generator.state_dict(), about)
+    told = about(architecture=architecture, quality={"old": 1})
+    checkpoint.save(tmp_path, "dcgan-test", generator.state_dict(), told)
     mnist = get_dataset("mnist")
     monkeypatch.setattr(type(mnist), "held_out_images", Dataset.held_out_images)  # those that are embedded
     figures = quality.assess("dcgan-test", mnist)

@@ -120,7 +120,8 @@ def load_suite(name: str, look_up: bool = True) -> Suite:
         look_up: whether dataset and operator are looked up, for which all operators are read: 40 ms.
 
     Raises:
-        UnknownName, UsageError: no such suite; a field is missing, unknown, of the wrong type or out of range.
+        UnknownName, UsageError: no such suite; the file cannot be read, or a field is missing, unknown, of the wrong
+            type or out of range.
     """
     if name.endswith(".toml"):
         path = Path(name)
@@ -128,12 +129,27 @@ def load_suite(name: str, look_up: bool = True) -> Suite:
         path = FOLDER / f"{name}.toml"
     else:
         raise UnknownName("suite", name, suite_names())
+    return parse_suite(_read(path), path, look_up)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The table in a TOML file; a byte-order mark, as some editors write it, is passed over.
+
+    Raises:
+        UsageError: there is no such file, it is no text in UTF-8, or no TOML.
+    """
     try:
-        return parse_suite(tomllib.loads(path.read_text(encoding="utf-8")), path, look_up)
+        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
     except FileNotFoundError:
         raise UsageError(f"{path}: no such file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}; a suite is a TOML file") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path}: not in UTF-8 (byte {error.start}); save it in that encoding") from error
+    except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{path}: not valid TOML: {error}") from error
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, lists in lists, a name with a null
+        raise UsageError(f"{str(path)!r}: cannot be read: {error}") from error
 
 
 def parse_suite(table: dict[str, Any], path: Path, look_up: bool = True) -> Suite:
