@@ -67,12 +67,11 @@ class CsgmByAdam(Csgm):
     learning_rate: float = 0.01
 
     def recover(self, given: Measurement, rng: torch.Generator) -> Recovery:
-        fit = search_latent(self.generator(given), given.A, given.y, self.search(given), rng)
-        return Recovery(fit.x, fit.diagnostics)
+        found = search_latent(
+            given.A, given.y, self.generator(given), self.penalty(given), rng=rng, options=self.options()
+        )
+        return Recovery(found.x_hat, found.diagnostics())
 
-    def penalty(self, given: Measurement) -> float:
-        return self.search(given).lmbd
-
-    def search(self, given: Measurement) -> LatentSearch:
-        """The settings for this problem."""
-        return LatentSearch(self.lmbd, self.restarts, self.steps, self.learning_rate, bf16=self.bf16)
+    def options(self) -> LatentSearch:
+        """How z is searched for."""
+        return LatentSearch(restarts=self.restarts, steps=self.steps, learning_rate=self.learning_rate, bf16=self.bf16)

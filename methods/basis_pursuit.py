@@ -50,7 +50,7 @@ class _PathPoint(Method):
         psi = self.basis(given.image_shape)
         solution = self.point(given, psi(given.A.matrix().double()))  # rows of A Psi^T are the transforms of A's
         x_hat = psi.inverse(solution.theta).to(given.y.dtype)
-        return Recovery(x_hat.clamp(0, 1) if self.clip else x_hat, solution.diagnostics(self.tol))
+        return Recovery(x_hat.clamp(0, 1) if self.clip else x_hat, solution.diagnostics())
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class LassoDCTDiscrepancy(_PathPoint):
     reference: ClassVar[bool] = True
 
     def point(self, given: Measurement, B: Tensor) -> LassoSolution:
-        return solve_discrepancy(B, given.y, given.noise_norm)
+        return solve_discrepancy(B, given.y, given.noise_norm, tol=self.tol)
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class BasisPursuitDCT(_PathPoint):
     """
 
     def point(self, given: Measurement, B: Tensor) -> LassoSolution:
-        return basis_pursuit(B, given.y)
+        return basis_pursuit(B, given.y, tol=self.tol)
 
 
 @dataclass(frozen=True)

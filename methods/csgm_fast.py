@@ -32,6 +32,7 @@ class CsgmVAEFast(Csgm):
     candidates: int = 1000
 
     def recover(self, given: Measurement, rng: torch.Generator) -> Recovery:
-        search = FastSearch(self.lmbd, self.candidates, self.restarts, bf16=self.bf16)
-        fit = search_latent_fast(self.generator(given), given.A, given.y, search, rng)
-        return Recovery(fit.x, fit.diagnostics)
+        options = FastSearch(candidates=self.candidates, restarts=self.restarts, bf16=self.bf16)
+        generator, lmbd = self.generator(given), self.penalty(given)
+        found = search_latent_fast(given.A, given.y, generator, lmbd, rng=rng, options=options)
+        return Recovery(found.x_hat, found.diagnostics())

@@ -105,7 +105,7 @@ class _InWavelets(_Greedy):
 @dataclass(frozen=True)
 class _Omp(_Greedy):
     def solve(self, given: Measurement, psi: Transform, k: int) -> SparseSolution:
-        return omp(_design(given, psi), given.y, k, given.noise_norm)
+        return omp(_design(given, psi), given.y, k, noise_norm=given.noise_norm)
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,8 @@ class _Cosamp(_Greedy):
     iterations: int = 50
 
     def solve(self, given: Measurement, psi: Transform, k: int) -> SparseSolution:
-        return cosamp(_design(given, psi), given.y, k, given.noise_norm, iterations=self.iterations)
+        noise_norm, iterations = given.noise_norm, self.iterations
+        return cosamp(_design(given, psi), given.y, k, noise_norm=noise_norm, iterations=iterations)
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,8 @@ class _Iht(_Greedy):
     tol: float = 1e-5
 
     def solve(self, given: Measurement, psi: Transform, k: int) -> SparseSolution:
-        return iht(given.A, psi, given.y, k, given.noise_norm, self.iterations, self.tol)
+        noise_norm, iterations = given.noise_norm, self.iterations
+        return iht(given.A, given.y, psi, k, noise_norm=noise_norm, iterations=iterations, tol=self.tol)
 
 
 @dataclass(frozen=True)
@@ -203,7 +205,8 @@ class ModelCosampWavelet(_Cosamp, _InWavelets):
         from csbench.solvers.sparse.wavelet_trees import wavelet_trees  # imports numba, which takes a second
 
         trees = wavelet_trees(given.image_shape, self.basis(given.image_shape).level)
-        return cosamp(_design(given, psi), given.y, k, given.noise_norm, trees.project, self.iterations)
+        B, noise_norm, iterations = _design(given, psi), given.noise_norm, self.iterations
+        return cosamp(B, given.y, k, noise_norm=noise_norm, project=trees.project, iterations=iterations)
 
 
 @dataclass(frozen=True)

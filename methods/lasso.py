@@ -62,7 +62,7 @@ class _Lasso(PathMethod):
         recoveries = []
         for solution in self._solve(given, psi, alphas):
             x_hat = psi.inverse(solution.theta).to(given.y.dtype)
-            recoveries.append(Recovery(x_hat.clamp(0, 1) if self.clip else x_hat, solution.diagnostics(self.tol)))
+            recoveries.append(Recovery(x_hat.clamp(0, 1) if self.clip else x_hat, solution.diagnostics()))
         return recoveries
 
     def _solve(self, given: Measurement, psi: Transform, alphas: list[float]) -> list[LassoSolution]:
@@ -70,8 +70,9 @@ class _Lasso(PathMethod):
         if given.n > HOMOTOPY_PIXELS:
             from csbench.solvers.lasso import admm  # imports numba, which takes a second
 
-            return admm.lasso_path(A, psi, given.y, alphas, self.tol)
-        return lasso.lasso_path(psi(A.double()), given.y, alphas)  # the rows of A Psi^T are the transforms of A's
+            return admm.lasso_path(A, given.y, psi, alphas, tol=self.tol)
+        B = psi(A.double())  # the rows of A Psi^T are the transforms of A's
+        return lasso.lasso_path(B, given.y, alphas, tol=self.tol)
 
     def penalty(self, given: Measurement) -> float:
         """alpha for this problem, by the rule that the field `alpha` states."""

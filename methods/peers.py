@@ -71,7 +71,7 @@ class LassoSklearn(_Peer):
     def fit(self, B: np.ndarray, y: np.ndarray, alpha: float) -> np.ndarray:
         from csbench.solvers.lasso.by_sklearn import minimise  # not where the package is missing
 
-        return minimise(B, y, alpha, self.tol, self.max_iter)
+        return minimise(B, y, alpha, tol=self.tol, iterations=self.max_iter)
 
 
 @dataclass(frozen=True)

@@ -57,8 +57,8 @@ class TV(PathMethod):
         )
         recoveries = []
         for alpha, solution in zip(alphas, solutions, strict=True):
-            x_hat = solution.x.to(given.y.dtype)
-            diagnostics = solution.diagnostics(self.tol) | {"alpha": torch.full_like(solution.gap, alpha)}
+            x_hat = solution.x_hat.to(given.y.dtype)
+            diagnostics = solution.diagnostics() | {"alpha": torch.full_like(solution.gap, alpha)}
             recoveries.append(Recovery(x_hat.clamp(0, 1) if self.clip else x_hat, diagnostics))
         return recoveries
 

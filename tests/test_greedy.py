@@ -23,7 +23,7 @@ from csbench.studies.tune import tune
 
 def threshold(B: torch.Tensor, y: torch.Tensor, k: int, noise_norm: float = 0.0, **fields) -> SparseSolution:
     """`iht` for a design."""
-    return iht(from_matrix(B), PixelBasis((1, 1, B.shape[1])), y, k, noise_norm, **fields)
+    return iht(from_matrix(B), y, PixelBasis((1, 1, B.shape[1])), k, noise_norm=noise_norm, **fields)
 
 
 SOLVERS = {"omp": omp, "cosamp": cosamp, "iht": partial(threshold, iterations=1000, tol=1e-12)}
@@ -81,7 +81,7 @@ def test_omp_agrees_with_scikit_learn(digits):
     X, Y = B.numpy(), y.numpy().T
     for k in (1, 7, 40):
         np.testing.assert_allclose(omp(B, y, k).theta, orthogonal_mp(X, Y, n_nonzero_coefs=k).T, atol=1e-9)
-    found = omp(B, y, 100, 0.5)
+    found = omp(B, y, 100, noise_norm=0.5)
     np.testing.assert_allclose(found.theta, orthogonal_mp(X, Y, tol=0.25).T, atol=1e-9)
     assert (found.residual <= 0.5).all()
     assert found.iterations.unique().numel() > 1

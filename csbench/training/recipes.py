@@ -256,7 +256,7 @@ def _finish_gan(
         return None
     generator = trained.generator.cpu().folded().requires_grad_(False)
     x = job.dataset.images("validation")[:VALIDATION_IMAGES].signals()
-    quality = {"validation_representation_mse": round(misfit(generator, x, stream("project", job.name)), 6)}
+    quality = {"validation_representation_mse": round(misfit(x, generator, rng=stream("project", job.name)), 6)}
     architecture = recipe.architecture(job.dataset.image_shape)
     return _finish(job, recipe, card, generator, architecture, trained.steps, trained.seconds, quality)
 
