@@ -48,7 +48,7 @@ def solvers() -> dict[str, object]:
             if not inspect.isfunction(value) or name.startswith("_") or value.__module__ != module.__name__:
                 continue
             answer = get_type_hints(value).get("return")
-            if answer in solutions().values() or set(get_args(answer)) & set(solutions().values()):
+            if any(one is kind for one in (answer, *get_args(answer)) for kind in solutions().values()):
                 found[f"{module.__name__.removeprefix('csbench.solvers.')}.{name}"] = value
     return found
 
@@ -77,7 +77,7 @@ def test_operator_measurements_prior_penalty_and_the_rest_by_keyword(name):
     assert places[1] == "y"
     rest = places[2:]
     assert len(rest) <= 2
-    assert all(a in PRIORS and b in PENALTIES for a, b in [rest] if len(rest) == 2) or len(rest) < 2
+    assert len(rest) < 2 or (rest[0] in PRIORS and rest[1] in PENALTIES)
     assert set(rest) <= PRIORS | PENALTIES
     for p in parameters:
         assert p.name in places or p.kind is p.KEYWORD_ONLY or name == "latent.projection.nearest"
