@@ -10,6 +10,7 @@ import torch
 
 from csbench.core.measurement import Measurement
 from csbench.core.method import Method, NotApplicable, Recovery
+from csbench.core.prepared import prepared
 from csbench.priors import checkpoint
 from csbench.priors.generator import Generator, load_prior
 from csbench.solvers.latent.adam import LatentSearch, search_latent
@@ -66,6 +67,7 @@ class CsgmByAdam(Csgm):
     steps: int = 1000
     learning_rate: float = 0.01
 
+    @prepared
     def recover(self, given: Measurement, rng: torch.Generator) -> Recovery:
         found = search_latent(
             given.A, given.y, self.generator(given), self.penalty(given), rng=rng, options=self.options()

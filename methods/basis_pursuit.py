@@ -16,6 +16,7 @@ from torch import Tensor
 
 from csbench.core.measurement import Measurement
 from csbench.core.method import Method, NotApplicable, Recovery
+from csbench.core.prepared import prepared
 from csbench.core.transforms import DCT2, PixelBasis, Transform
 from csbench.solvers.lasso.path import LassoSolution, basis_pursuit, solve_discrepancy
 
@@ -44,6 +45,7 @@ class _PathPoint(Method):
     def point(self, given: Measurement, B: Tensor) -> LassoSolution:
         """The point of the path for the design B = A Psi^T, float64, shape [m, n]."""
 
+    @prepared
     def recover(self, given: Measurement, rng: torch.Generator) -> Recovery:
         if given.n > MOST_PIXELS:
             raise NotApplicable(f"follows the Lasso's path for at most {MOST_PIXELS} pixels; here are {given.n}")

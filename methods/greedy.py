@@ -16,7 +16,8 @@ from torch import Tensor
 
 from csbench.core.measurement import Measurement
 from csbench.core.method import NotApplicable, Recovery
-from csbench.core.transforms import DCT2, PixelBasis, Transform, Wavelet2
+from csbench.core.prepared import prepared
+from csbench.core.transforms import DCT2, PixelBasis, Transform, Wavelet2, check_wavelet
 from csbench.core.tunable import GridMethod
 from csbench.solvers.sparse.greedy import SparseSolution, cosamp, iht, omp
 
@@ -58,6 +59,7 @@ class _Greedy(GridMethod):
     def bind(self, dataset: str, operator: str, noise_norm: float) -> Self:
         return self if self.k is not None else super().bind(dataset, operator, noise_norm)
 
+    @prepared
     def recover(self, given: Measurement, rng: torch.Generator) -> Recovery:
         psi = self.basis(given.image_shape)
         solution = self.solve(given, psi, self.k or self.affordable(*given.A.shape))
@@ -97,6 +99,9 @@ class _InWavelets(_Greedy):
     """
 
     wavelet: str = "db4"
+
+    def __post_init__(self) -> None:
+        check_wavelet(self.wavelet)
 
     def basis(self, image_shape: tuple[int, int, int]) -> Wavelet2:
         return Wavelet2(image_shape, self.wavelet)

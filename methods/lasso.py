@@ -15,7 +15,8 @@ import torch
 
 from csbench.core.measurement import Measurement
 from csbench.core.method import PathMethod, Recovery
-from csbench.core.transforms import DCT2, PixelBasis, Transform, Wavelet2
+from csbench.core.prepared import prepared
+from csbench.core.transforms import DCT2, PixelBasis, Transform, Wavelet2, check_wavelet
 from csbench.core.tuned import lookup
 from csbench.solvers.lasso import path as lasso
 from csbench.solvers.lasso.path import LassoSolution
@@ -54,9 +55,11 @@ class _Lasso(PathMethod):
             return replace(bound, alpha=lookup(self.name, dataset, operator, noise_norm))
         return bound
 
+    @prepared
     def recover(self, given: Measurement, rng: torch.Generator) -> Recovery:
         return self.recover_path(given, [self.penalty(given)])[0]
 
+    @prepared
     def recover_path(self, given: Measurement, alphas: list[float]) -> list[Recovery]:
         psi = self.basis(given.image_shape)
         recoveries = []
@@ -117,6 +120,9 @@ class LassoWavelet(_Lasso):
     """
 
     wavelet: str = "db4"
+
+    def __post_init__(self) -> None:
+        check_wavelet(self.wavelet)
 
     def basis(self, image_shape: tuple[int, int, int]) -> Transform:
         return Wavelet2(image_shape, self.wavelet)

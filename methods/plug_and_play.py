@@ -15,6 +15,7 @@ import torch
 from csbench.core.errors import UsageError
 from csbench.core.measurement import Measurement
 from csbench.core.method import Method, NotApplicable, Recovery
+from csbench.core.prepared import prepared
 from csbench.solvers import denoisers
 from csbench.solvers.denoisers import Denoiser
 from csbench.solvers.plug_and_play import admm, damp
@@ -64,6 +65,7 @@ class DAMP(_PlugAndPlay):
 
     name: ClassVar[str] = "d-amp"
 
+    @prepared
     def recover(self, given: Measurement, rng: torch.Generator) -> Recovery:
         if not given.A.mixes:
             raise NotApplicable(f"{given.A.name} does not mix all pixels at random, as message passing assumes")
@@ -92,6 +94,7 @@ class PnPADMM(_PlugAndPlay):
     first_sigma: float = 0.5
     last_sigma: float = 0.02
 
+    @prepared
     def recover(self, given: Measurement, rng: torch.Generator) -> Recovery:
         sigmas = np.geomspace(self.first_sigma, self.last_sigma, self.iterations).tolist()
         found = admm(given.A, given.y, self.make_denoiser(given), sigmas, noise_std=given.noise_std)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -82,22 +84,9 @@ def test_zero_start_is_the_mean_of_z(generator):
 
 def test_of_several_starts_the_first_is_zero(generator):
     given, _ = Problem("mnist", "gaussian", 100, 0.1, 0, 3, "validation").simulate()
-    one = search_latent(
-        given.A,
-        given.y,
-        generator,
-        0.1,
-        rng=stream("x"),
-        options=LatentSearch(restarts=1, steps=60, learning_rate=0.05, start="zero", bf16=False),
-    )
-    four = search_latent(
-        given.A,
-        given.y,
-        generator,
-        0.1,
-        rng=stream("x"),
-        options=LatentSearch(restarts=4, steps=60, learning_rate=0.05, start="zero", bf16=False),
-    )
+    search = LatentSearch(restarts=1, steps=60, learning_rate=0.05, start="zero", bf16=False)
+    one = search_latent(given.A, given.y, generator, 0.1, rng=stream("x"), options=replace(search, restarts=1))
+    four = search_latent(given.A, given.y, generator, 0.1, rng=stream("x"), options=replace(search, restarts=4))
     never_worse = four.objective <= 1.001 * one.objective
     assert never_worse.all()
     assert four.restart_spread.min() > 0, "the others are random"
@@ -108,7 +97,7 @@ def test_the_penalty_follows_from_the_misfit():
     method = CsgmDCGAN().bind("mnist", "gaussian", 0.1)
     misfit = checkpoint.card("dcgan-mnist")["quality"]["validation_representation_mse"]
     assert method.params()["misfit"] == misfit
-    assert method.search(given).lmbd == pytest.approx(7.84 * misfit + 0.1**2 / 100)
+    assert method.penalty(given) == pytest.approx(7.84 * misfit + 0.1**2 / 100)
     paper = get_method("csgm-dcgan-paper")().bind("mnist", "gaussian", 0.1)
     assert paper.params()["misfit"] is None
     assert CsgmDCGAN(prior="dcgan-mnist").search(given) == method.search(given)  # without the harness's bind, too

@@ -60,7 +60,7 @@ def test_sparse_signals_are_recovered_exactly(solve):
 def test_noise_is_not_amplified(solve):
     B, theta = sparse(120, 300, 10, 20)
     noise = 0.01 * torch.randn(20, 120, generator=stream("noise"), dtype=torch.float64) / 120**0.5
-    error = (solve(B, theta @ B.T + noise, 10, 0.01).theta - theta).norm(dim=1)
+    error = (solve(B, theta @ B.T + noise, 10, noise_norm=0.01).theta - theta).norm(dim=1)
     assert (error < 0.05).all()
 
 
@@ -163,9 +163,9 @@ def test_the_residual_of_iht_never_rises(digits, k):
 def test_the_batch_does_not_matter(digits, solve):
     B, y = digits
     order = torch.randperm(10, generator=stream("order"))
-    found = solve(B, y, 15, 0.1)
-    torch.testing.assert_close(solve(B, y[order], 15, 0.1).theta, found.theta[order], atol=1e-8, rtol=0)
-    torch.testing.assert_close(solve(B, y[3:4], 15, 0.1).theta, found.theta[3:4], atol=1e-8, rtol=0)
+    found = solve(B, y, 15, noise_norm=0.1)
+    torch.testing.assert_close(solve(B, y[order], 15, noise_norm=0.1).theta, found.theta[order], atol=1e-8, rtol=0)
+    torch.testing.assert_close(solve(B, y[3:4], 15, noise_norm=0.1).theta, found.theta[3:4], atol=1e-8, rtol=0)
 
 
 @pytest.mark.parametrize("solve", [omp, cosamp, partial(threshold, iterations=50)])

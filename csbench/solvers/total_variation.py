@@ -156,7 +156,7 @@ class _Problem:
         wanting = torch.zeros(len(y), dtype=torch.bool, device=y.device)
         found = TVSolution(torch.zeros_like(state[2]), *y.new_zeros(4, len(y)).unbind(), converged=wanting)
         size = y.norm(dim=1) / self.frobenius  # about the root mean square of each image
-        rho = alpha * self.step / torch.where(size > 0, size, 1)
+        rho = alpha * self.step / torch.where((size > 0) & size.isfinite(), size, 1)
         active = torch.arange(len(y), device=y.device)
         for count in range(CHECK, iterations + 1, CHECK):
             part = self.advance(y[active], alpha, rho[active], _rows(state, active))
