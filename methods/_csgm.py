@@ -10,6 +10,7 @@ import torch
 
 from csbench.core.measurement import Measurement
 from csbench.core.method import Method, NotApplicable, Recovery
+from csbench.core.prepared import prepared
 from csbench.priors import checkpoint
 from csbench.priors.generator import Generator, load_prior
 from csbench.solvers.latent.adam import LatentSearch, search_latent
@@ -66,13 +67,13 @@ class CsgmByAdam(Csgm):
     steps: int = 1000
     learning_rate: float = 0.01
 
+    @prepared
     def recover(self, given: Measurement, rng: torch.Generator) -> Recovery:
-        fit = search_latent(self.generator(given), given.A, given.y, self.search(given), rng)
-        return Recovery(fit.x, fit.diagnostics)
+        found = search_latent(
+            given.A, given.y, self.generator(given), self.penalty(given), rng=rng, options=self.options()
+        )
+        return Recovery(found.x_hat, found.diagnostics())
 
-    def penalty(self, given: Measurement) -> float:
-        return self.search(given).lmbd
-
-    def search(self, given: Measurement) -> LatentSearch:
-        """The settings for this problem."""
-        return LatentSearch(self.lmbd, self.restarts, self.steps, self.learning_rate, bf16=self.bf16)
+    def options(self) -> LatentSearch:
+        """How z is searched for."""
+        return LatentSearch(restarts=self.restarts, steps=self.steps, learning_rate=self.learning_rate, bf16=self.bf16)

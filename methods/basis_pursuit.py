@@ -16,6 +16,7 @@ from torch import Tensor
 
 from csbench.core.measurement import Measurement
 from csbench.core.method import Method, NotApplicable, Recovery
+from csbench.core.prepared import prepared
 from csbench.core.transforms import DCT2, PixelBasis, Transform
 from csbench.solvers.lasso.path import LassoSolution, basis_pursuit, solve_discrepancy
 
@@ -44,13 +45,14 @@ class _PathPoint(Method):
     def point(self, given: Measurement, B: Tensor) -> LassoSolution:
         """The point of the path for the design B = A Psi^T, float64, shape [m, n]."""
 
+    @prepared
     def recover(self, given: Measurement, rng: torch.Generator) -> Recovery:
         if given.n > MOST_PIXELS:
             raise NotApplicable(f"follows the Lasso's path for at most {MOST_PIXELS} pixels; here are {given.n}")
         psi = self.basis(given.image_shape)
         solution = self.point(given, psi(given.A.matrix().double()))  # rows of A Psi^T are the transforms of A's
         x_hat = psi.inverse(solution.theta).to(given.y.dtype)
-        return Recovery(x_hat.clamp(0, 1) if self.clip else x_hat, solution.diagnostics(self.tol))
+        return Recovery(x_hat.clamp(0, 1) if self.clip else x_hat, solution.diagnostics())
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class LassoDCTDiscrepancy(_PathPoint):
     reference: ClassVar[bool] = True
 
     def point(self, given: Measurement, B: Tensor) -> LassoSolution:
-        return solve_discrepancy(B, given.y, given.noise_norm)
+        return solve_discrepancy(B, given.y, given.noise_norm, tol=self.tol)
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ class BasisPursuitDCT(_PathPoint):
     """
 
     def point(self, given: Measurement, B: Tensor) -> LassoSolution:
-        return basis_pursuit(B, given.y)
+        return basis_pursuit(B, given.y, tol=self.tol)
 
 
 @dataclass(frozen=True)

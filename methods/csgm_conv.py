@@ -56,11 +56,14 @@ class _FromMisfit(CsgmByAdam):
             )
         return card["quality"][self.figure]
 
-    def search(self, given: Measurement) -> LatentSearch:
+    def penalty(self, given: Measurement) -> float:
         lmbd = self.lmbd
         if lmbd is None:
             lmbd = given.n * self.known_misfit() / given.m + given.noise_std**2
-        return LatentSearch(lmbd, self.restarts, self.steps, self.learning_rate, self.start, self.bf16)
+        return lmbd
+
+    def options(self) -> LatentSearch:
+        return replace(super().options(), start=self.start)
 
 
 @dataclass(frozen=True)

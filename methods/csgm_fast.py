@@ -8,6 +8,7 @@ import torch
 
 from csbench.core.measurement import Measurement
 from csbench.core.method import Recovery
+from csbench.core.prepared import prepared
 from csbench.methods._csgm import Csgm
 from csbench.solvers.latent.quasi_newton import FastSearch, search_latent_fast
 
@@ -31,7 +32,9 @@ class CsgmVAEFast(Csgm):
     restarts: int = 10
     candidates: int = 1000
 
+    @prepared
     def recover(self, given: Measurement, rng: torch.Generator) -> Recovery:
-        search = FastSearch(self.lmbd, self.candidates, self.restarts, bf16=self.bf16)
-        fit = search_latent_fast(self.generator(given), given.A, given.y, search, rng)
-        return Recovery(fit.x, fit.diagnostics)
+        options = FastSearch(candidates=self.candidates, restarts=self.restarts, bf16=self.bf16)
+        generator, lmbd = self.generator(given), self.penalty(given)
+        found = search_latent_fast(given.A, given.y, generator, lmbd, rng=rng, options=options)
+        return Recovery(found.x_hat, found.diagnostics())

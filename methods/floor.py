@@ -13,6 +13,7 @@ from torch import Tensor
 
 from csbench.core.measurement import Measurement
 from csbench.core.method import Method, NotApplicable, Recovery
+from csbench.core.prepared import prepared
 from csbench.operators import LinearOperator
 from csbench.priors import checkpoint
 
@@ -26,6 +27,7 @@ class Zeros(Method):
 
     family: ClassVar[str] = "baseline"
 
+    @prepared
     def recover(self, given: Measurement, rng: torch.Generator) -> Recovery:
         return _constant(torch.zeros(given.n), given)
 
@@ -42,6 +44,7 @@ class Mean(Method):
 
     prior: str = "mean-{dataset}"
 
+    @prepared
     def recover(self, given: Measurement, rng: torch.Generator) -> Recovery:
         mean = checkpoint.load(self.prior)[0]["mean"]
         if len(mean) != given.n:
@@ -66,6 +69,7 @@ class MinNorm(Method):
 
     clip: bool = True
 
+    @prepared
     def recover(self, given: Measurement, rng: torch.Generator) -> Recovery:
         y = given.y.double()
         dual = _dual(given.A, y)

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from csbench.core.measurement import Measurement
 from csbench.core.method import NotApplicable, Recovery
-from csbench.core.transforms import DCT2, PixelBasis, Transform, Wavelet2
+from csbench.core.prepared import prepared
+from csbench.core.transforms import DCT2, PixelBasis, Transform, Wavelet2, check_wavelet
 from csbench.core.tunable import GridMethod
 from csbench.solvers.sparse.greedy import SparseSolution, cosamp, iht, omp
 
@@ -58,6 +59,7 @@ class _Greedy(GridMethod):
     def bind(self, dataset: str, operator: str, noise_norm: float) -> Self:
         return self if self.k is not None else super().bind(dataset, operator, noise_norm)
 
+    @prepared
     def recover(self, given: Measurement, rng: torch.Generator) -> Recovery:
         psi = self.basis(given.image_shape)
         solution = self.solve(given, psi, self.k or self.affordable(*given.A.shape))
@@ -98,6 +100,9 @@ class _InWavelets(_Greedy):
 
     wavelet: str = "db4"
 
+    def __post_init__(self) -> None:
+        check_wavelet(self.wavelet)
+
     def basis(self, image_shape: tuple[int, int, int]) -> Wavelet2:
         return Wavelet2(image_shape, self.wavelet)
 
@@ -105,7 +110,7 @@ class _InWavelets(_Greedy):
 @dataclass(frozen=True)
 class _Omp(_Greedy):
     def solve(self, given: Measurement, psi: Transform, k: int) -> SparseSolution:
-        return omp(_design(given, psi), given.y, k, given.noise_norm)
+        return omp(_design(given, psi), given.y, k, noise_norm=given.noise_norm)
 
 
 @dataclass(frozen=True)
@@ -118,7 +123,8 @@ class _Cosamp(_Greedy):
     iterations: int = 50
 
     def solve(self, given: Measurement, psi: Transform, k: int) -> SparseSolution:
-        return cosamp(_design(given, psi), given.y, k, given.noise_norm, iterations=self.iterations)
+        noise_norm, iterations = given.noise_norm, self.iterations
+        return cosamp(_design(given, psi), given.y, k, noise_norm=noise_norm, iterations=iterations)
 
 
 @dataclass(frozen=True)
@@ -133,7 +139,8 @@ class _Iht(_Greedy):
     tol: float = 1e-5
 
     def solve(self, given: Measurement, psi: Transform, k: int) -> SparseSolution:
-        return iht(given.A, psi, given.y, k, given.noise_norm, self.iterations, self.tol)
+        noise_norm, iterations = given.noise_norm, self.iterations
+        return iht(given.A, given.y, psi, k, noise_norm=noise_norm, iterations=iterations, tol=self.tol)
 
 
 @dataclass(frozen=True)
@@ -203,7 +210,8 @@ class ModelCosampWavelet(_Cosamp, _InWavelets):
         from csbench.solvers.sparse.wavelet_trees import wavelet_trees  # imports numba, which takes a second
 
         trees = wavelet_trees(given.image_shape, self.basis(given.image_shape).level)
-        return cosamp(_design(given, psi), given.y, k, given.noise_norm, trees.project, self.iterations)
+        B, noise_norm, iterations = _design(given, psi), given.noise_norm, self.iterations
+        return cosamp(B, given.y, k, noise_norm=noise_norm, project=trees.project, iterations=iterations)
 
 
 @dataclass(frozen=True)

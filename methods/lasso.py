@@ -15,7 +15,8 @@ import torch
 
 from csbench.core.measurement import Measurement
 from csbench.core.method import PathMethod, Recovery
-from csbench.core.transforms import DCT2, PixelBasis, Transform, Wavelet2
+from csbench.core.prepared import prepared
+from csbench.core.transforms import DCT2, PixelBasis, Transform, Wavelet2, check_wavelet
 from csbench.core.tuned import lookup
 from csbench.solvers.lasso import path as lasso
 from csbench.solvers.lasso.path import LassoSolution
@@ -54,15 +55,17 @@ class _Lasso(PathMethod):
             return replace(bound, alpha=lookup(self.name, dataset, operator, noise_norm))
         return bound
 
+    @prepared
     def recover(self, given: Measurement, rng: torch.Generator) -> Recovery:
         return self.recover_path(given, [self.penalty(given)])[0]
 
+    @prepared
     def recover_path(self, given: Measurement, alphas: list[float]) -> list[Recovery]:
         psi = self.basis(given.image_shape)
         recoveries = []
         for solution in self._solve(given, psi, alphas):
             x_hat = psi.inverse(solution.theta).to(given.y.dtype)
-            recoveries.append(Recovery(x_hat.clamp(0, 1) if self.clip else x_hat, solution.diagnostics(self.tol)))
+            recoveries.append(Recovery(x_hat.clamp(0, 1) if self.clip else x_hat, solution.diagnostics()))
         return recoveries
 
     def _solve(self, given: Measurement, psi: Transform, alphas: list[float]) -> list[LassoSolution]:
@@ -70,8 +73,9 @@ class _Lasso(PathMethod):
         if given.n > HOMOTOPY_PIXELS:
             from csbench.solvers.lasso import admm  # imports numba, which takes a second
 
-            return admm.lasso_path(A, psi, given.y, alphas, self.tol)
-        return lasso.lasso_path(psi(A.double()), given.y, alphas)  # the rows of A Psi^T are the transforms of A's
+            return admm.lasso_path(A, given.y, psi, alphas, tol=self.tol)
+        B = psi(A.double())  # the rows of A Psi^T are the transforms of A's
+        return lasso.lasso_path(B, given.y, alphas, tol=self.tol)
 
     def penalty(self, given: Measurement) -> float:
         """alpha for this problem, by the rule that the field `alpha` states."""
@@ -116,6 +120,9 @@ class LassoWavelet(_Lasso):
     """
 
     wavelet: str = "db4"
+
+    def __post_init__(self) -> None:
+        check_wavelet(self.wavelet)
 
     def basis(self, image_shape: tuple[int, int, int]) -> Transform:
         return Wavelet2(image_shape, self.wavelet)

@@ -19,6 +19,7 @@ from csbench.catalogue.registry import get_dataset
 from csbench.core.errors import MissingWeights
 from csbench.core.measurement import Measurement
 from csbench.core.method import Method, NotApplicable, Recovery
+from csbench.core.prepared import prepared
 from csbench.core.tunable import GridMethod
 from csbench.priors import checkpoint, mixture, pca
 
@@ -37,6 +38,7 @@ class _Manifold(Method):
 
     clip: bool = True
 
+    @prepared
     def recover(self, given: Measurement, rng: torch.Generator) -> Recovery:
         x_hat = self.estimate(given).to(given.y.dtype)
         residual = (given.A(x_hat) - given.y).norm(dim=1)

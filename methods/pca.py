@@ -10,6 +10,7 @@ import torch
 
 from csbench.core.measurement import Measurement
 from csbench.core.method import Method, NotApplicable, Recovery
+from csbench.core.prepared import prepared
 from csbench.priors import checkpoint
 from csbench.priors.pca import load
 
@@ -35,6 +36,7 @@ class PCAGaussian(Method):
     k: int | None = None
     clip: bool = True
 
+    @prepared
     def recover(self, given: Measurement, rng: torch.Generator) -> Recovery:
         prior = load(self.prior).to(given.y.device)
         if len(prior.mean) != given.n:

@@ -16,6 +16,7 @@ import torch
 
 from csbench.core.measurement import Measurement
 from csbench.core.method import Method, Recovery
+from csbench.core.prepared import prepared
 from csbench.core.transforms import DCT2
 from csbench.core.tuned import lookup
 from csbench.solvers.lasso.path import duality_gap
@@ -47,6 +48,7 @@ class _Peer(Method):
     def fit(self, B: np.ndarray, y: np.ndarray, alpha: float) -> np.ndarray:
         """The minimiser for one image, shape [n]."""
 
+    @prepared
     def recover(self, given: Measurement, rng: torch.Generator) -> Recovery:
         psi, alpha = DCT2(given.image_shape), self.alpha or 0.01
         B, y = psi(given.A.matrix().double()), given.y.double()
@@ -71,7 +73,7 @@ class LassoSklearn(_Peer):
     def fit(self, B: np.ndarray, y: np.ndarray, alpha: float) -> np.ndarray:
         from csbench.solvers.lasso.by_sklearn import minimise  # not where the package is missing
 
-        return minimise(B, y, alpha, self.tol, self.max_iter)
+        return minimise(B, y, alpha, tol=self.tol, iterations=self.max_iter)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ scikit-image, followed by clipping to [0, 1].
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import islice
 from typing import ClassVar
 
 import numpy as np
@@ -16,9 +15,10 @@ import torch
 from csbench.core.errors import UsageError
 from csbench.core.measurement import Measurement
 from csbench.core.method import Method, NotApplicable, Recovery
+from csbench.core.prepared import prepared
 from csbench.solvers import denoisers
 from csbench.solvers.denoisers import Denoiser
-from csbench.solvers.plug_and_play import admm, least_noisy, message_passing
+from csbench.solvers.plug_and_play import admm, damp
 
 DENOISERS = {"nl-means": denoisers.nl_means, "tv": denoisers.total_variation}
 
@@ -65,13 +65,14 @@ class DAMP(_PlugAndPlay):
 
     name: ClassVar[str] = "d-amp"
 
+    @prepared
     def recover(self, given: Measurement, rng: torch.Generator) -> Recovery:
         if not given.A.mixes:
             raise NotApplicable(f"{given.A.name} does not mix all pixels at random, as message passing assumes")
-        iterates = message_passing(given.A, given.y, self.make_denoiser(given), rng)
-        x, sigma = least_noisy(islice(iterates, self.iterations))
-        x_hat = x.to(given.y.dtype)
-        return Recovery(x_hat, {"residual": (given.A(x_hat) - given.y).norm(dim=1), "noise_estimate": sigma})
+        found = damp(given.A, given.y, self.make_denoiser(given), rng=rng, iterations=self.iterations)
+        x_hat = found.x_hat.to(given.y.dtype)
+        residual = (given.A(x_hat) - given.y).norm(dim=1)
+        return Recovery(x_hat, {"residual": residual} | found.diagnostics())
 
 
 @dataclass(frozen=True)
@@ -93,9 +94,11 @@ class PnPADMM(_PlugAndPlay):
     first_sigma: float = 0.5
     last_sigma: float = 0.02
 
+    @prepared
     def recover(self, given: Measurement, rng: torch.Generator) -> Recovery:
         sigmas = np.geomspace(self.first_sigma, self.last_sigma, self.iterations).tolist()
-        x_hat = admm(given.A, given.y, self.make_denoiser(given), sigmas, given.noise_std).to(given.y.dtype)
+        found = admm(given.A, given.y, self.make_denoiser(given), sigmas, noise_std=given.noise_std)
+        x_hat = found.x_hat.to(given.y.dtype)
         return Recovery(x_hat, {"residual": (given.A(x_hat) - given.y).norm(dim=1)})
 
 

@@ -12,6 +12,7 @@ import torch
 
 from csbench.core.measurement import Measurement
 from csbench.core.method import PathMethod, Recovery
+from csbench.core.prepared import prepared
 from csbench.core.tuned import lookup
 from csbench.solvers.total_variation import tv_path
 
@@ -48,17 +49,19 @@ class TV(PathMethod):
             return replace(bound, alpha=lookup(self.name, dataset, operator, noise_norm))
         return bound
 
+    @prepared
     def recover(self, given: Measurement, rng: torch.Generator) -> Recovery:
         return self.recover_path(given, [self.penalty(given)])[0]
 
+    @prepared
     def recover_path(self, given: Measurement, alphas: list[float]) -> list[Recovery]:
         solutions = tv_path(
             given.A, given.y, given.image_shape, alphas, box=self.box, tol=self.tol, iterations=self.max_iterations
         )
         recoveries = []
         for alpha, solution in zip(alphas, solutions, strict=True):
-            x_hat = solution.x.to(given.y.dtype)
-            diagnostics = solution.diagnostics(self.tol) | {"alpha": torch.full_like(solution.gap, alpha)}
+            x_hat = solution.x_hat.to(given.y.dtype)
+            diagnostics = solution.diagnostics() | {"alpha": torch.full_like(solution.gap, alpha)}
             recoveries.append(Recovery(x_hat.clamp(0, 1) if self.clip else x_hat, diagnostics))
         return recoveries
 

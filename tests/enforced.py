@@ -107,7 +107,7 @@ def solvers() -> None:
     crowd = A(images(2 * path.FEW, N))
     for alpha in (1e-3, 0.1, 1.0):
         path.lasso_path(B, crowd, [alpha])
-        admm.lasso_path(B, psi, y, [alpha], 1e-9, admm.Effort(iterations=5, rounds=1))
+        admm.lasso_path(B, y, psi, [alpha], tol=1e-9, options=admm.Effort(iterations=5, rounds=1))
     repeated = torch.cat([B, B], 1)  # equal columns
     path.lasso_path(repeated, y, [1e-2])
     path.solve_discrepancy(B, y, 0.1)
@@ -117,23 +117,26 @@ def solvers() -> None:
     trees = wavelet_trees.wavelet_trees(SHAPE, 2)
     greedy.omp(B, y, 4)
     greedy.cosamp(B, y, 4, project=trees.project)
-    greedy.iht(A, Wavelet2(SHAPE, "haar", 2), y, 4)
+    greedy.iht(A, y, Wavelet2(SHAPE, "haar", 2), 4)
     for box in (False, True):
-        total_variation.tv_path(A, y, SHAPE, [0.1], box=box)[0].diagnostics(1e-4)
+        total_variation.tv_path(A, y, SHAPE, [0.1], box=box)[0].diagnostics()
     denoise = denoisers.total_variation(SHAPE, 1.0)
-    iterates = plug_and_play.message_passing(A, y, denoise, rng)
+    iterates = plug_and_play.message_passing(A, y, denoise, rng=rng)
     plug_and_play.least_noisy([next(iterates) for _ in range(2)])
-    plug_and_play.admm(A, y, denoise, [0.2, 0.1], 0.01)
+    plug_and_play.damp(A, y, denoise, rng=rng, iterations=2)
+    plug_and_play.admm(A, y, denoise, [0.2, 0.1], noise_std=0.01)
 
 
 def priors() -> None:
     A, rng = Gaussian.draw(M, N, stream("test")), stream("rng")
     x = images(BATCH, N)
     generator = ReLUGenerator.random(4, [16], N, rng).requires_grad_(False)
-    adam.search_latent(generator, A, A(x), adam.LatentSearch(0.1, 2, 5, 0.1), rng)
-    quasi_newton.search_latent_fast(generator, A, A(x), quasi_newton.FastSearch(0.1, 20, 4, 2, 4, bf16=True), rng)
-    projection.nearest(generator, x, rng)
-    projection.misfit(generator, x, rng)
+    slow = adam.LatentSearch(restarts=2, steps=5, learning_rate=0.1)
+    adam.search_latent(A, A(x), generator, 0.1, rng=rng, options=slow)
+    fast = quasi_newton.FastSearch(candidates=20, restarts=4, rung=2, rungs=4, bf16=True)
+    quasi_newton.search_latent_fast(A, A(x), generator, 0.1, rng=rng, options=fast)
+    projection.nearest(x, generator, rng=rng)
+    projection.misfit(x, generator, rng=rng)
     B, y = A.matrix().double(), A(x).double()
     basis = torch.linalg.qr(images(N, 5).double()).Q.T
     GaussianPrior(x[0].double(), basis, torch.ones(5).double(), 0.1).truncated(3).posterior_mean(B, y, 0.1)
@@ -158,13 +161,14 @@ def refusals() -> None:
     for pursuit in (greedy.omp, greedy.cosamp):
         pursuit(B, y, 3)
         refused(pursuit, B, short, 3)
-    refused(greedy.iht, A, psi, y[0], 3)
-    refused(admm.lasso_path, B, psi, short, [0.1], 1e-6)
+    refused(greedy.iht, A, y[0], psi, 3)
+    refused(admm.lasso_path, B, short, psi, [0.1], tol=1e-6)
     refused(total_variation.tv_path, A, y[0], SHAPE, [0.1])
     refused(total_variation.gradient, x)
     generator = ReLUGenerator.random(4, [16], N, rng)
     refused(generator, images(4))
-    refused(adam.search_latent, generator, A, y[0], adam.LatentSearch(0.1, 2, 5, 0.1), rng)
+    options = adam.LatentSearch(restarts=2, steps=5, learning_rate=0.1)
+    refused(adam.search_latent, A, y[0], generator, 0.1, rng=rng, options=options)
     Measurement(A, y, 0.1, SHAPE)
     refused(Measurement, A, y[0], 0.1, SHAPE)
     Recovery(x, {"residual": torch.ones(BATCH)})
@@ -173,9 +177,9 @@ def refusals() -> None:
     refused(GaussianPrior, torch.ones(N).double(), torch.ones(5, N).double(), torch.ones(4).double(), 0.1)
 
 
-def refused(call: Callable, *arguments: object) -> None:
+def refused(call: Callable, *arguments: object, **options: object) -> None:
     try:
-        call(*arguments)
+        call(*arguments, **options)
     except TypeCheckError:
         return
     raise AssertionError(f"{call} accepts what its annotations do not allow")

@@ -83,6 +83,13 @@ class LinearOperator(ABC):
         """
         yield slice(0, self.shape[0]), self
 
+    def unit(self) -> tuple[LinearOperator, float]:
+        """The operator in the units that the settings of methods are meant for, and what it was divided by, its gain.
+
+        Operators that are drawn, or are an image task, are in these units. A user's matrix is not, see `from_matrix`.
+        """
+        return self, 1.0
+
     @abstractmethod
     def to(self, dtype: torch.dtype | None = None, device: torch.device | str | None = None) -> Self:
         """The same operator in another dtype or on another device."""

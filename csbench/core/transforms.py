@@ -15,6 +15,11 @@ import torch
 from scipy.fft import dct
 from torch import Tensor
 
+from csbench.core.errors import UsageError
+
+LEAST_LEVELS = 2  # of decompositions, also where a filter is longer than the image, for it may go round several times
+CLOSE = 1e-14  # entries of W W^T - I that are no more than rounding
+
 
 class Transform(Protocol):
     """An orthonormal map R^n -> R^n: its adjoint is its inverse."""
@@ -67,24 +72,28 @@ class DCT2:
 class Wavelet2:
     """The orthonormal two-dimensional wavelet transform of each channel, periodised (Daubechies 1988; Mallat 1989).
 
+    Where a side is odd, its last sample stays as it is and joins the averages, so that the transform is orthonormal for
+    every side.
+
     Args:
         image_shape: (c, h, w).
         wavelet: an orthogonal wavelet of PyWavelets.
-        level: decompositions; None takes as many as halve both sides exactly, for only those keep the transform
-            orthonormal, and no more than PyWavelets advises for the length of the filter (two for db4 on 28x28).
+        level: decompositions, zero or more; None takes as many as halve both sides exactly, and no more than PyWavelets
+            advises for the length of the filter (two for db4 on 28x28); where that is fewer than two, as many as are
+            advised, and two at least if the shorter side, of those above one pixel, has four.
+
+    Raises:
+        UsageError: the wavelet is not orthogonal.
     """
 
     def __init__(self, image_shape: tuple[int, int, int], wavelet: str = "db4", level: int | None = None):
-        _, h, w = image_shape
+        check_wavelet(wavelet)
         self.image_shape = image_shape
         self.wavelet = wavelet
         if level is None:
-            advised = pywt.dwt_max_level(min(h, w), pywt.Wavelet(wavelet).dec_len)  # type: ignore[attr-defined]
-            level = min(advised, _factors_of_two(h), _factors_of_two(w))
-        self.level = level
-
-        if h % 2**level or w % 2**level:
-            raise ValueError(f"{level} levels do not halve {h}x{w} exactly, and the transform would not be orthonormal")
+            level = _suitable_levels(*image_shape[1:], wavelet)
+        if level < 0:
+            raise ValueError(f"level must be zero or more, got {level}")
         self.level = level
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -100,14 +109,14 @@ class Wavelet2:
             return image
         rows, columns = self._matrices(image)
         split = rows @ image @ columns.T
-        h, w = split.shape[-2] // 2, split.shape[-1] // 2
+        h, w = halved(split.shape[-2]), halved(split.shape[-1])
         return _with_corner(split, self._analyse(split[..., :h, :w], level - 1))
 
     def _synthesise(self, coefficients: Tensor, level: int) -> Tensor:
         if level == 0:
             return coefficients
         rows, columns = self._matrices(coefficients)
-        h, w = coefficients.shape[-2] // 2, coefficients.shape[-1] // 2
+        h, w = halved(coefficients.shape[-2]), halved(coefficients.shape[-1])
         split = _with_corner(coefficients, self._synthesise(coefficients[..., :h, :w], level - 1))
         return rows.T @ split @ columns
 
@@ -123,9 +132,45 @@ def _dct_matrix(n: int) -> Tensor:
 
 @lru_cache
 def _wavelet_matrix(n: int, wavelet: str) -> Tensor:
-    """One level on one axis, float64, shape [n, n]: n / 2 averages, then n / 2 details."""
-    averages, details = pywt.dwt(np.eye(n), wavelet, mode="periodization", axis=0)
-    return torch.from_numpy(np.concatenate([averages, details]))
+    """One level on one axis, float64, shape [n, n]: averages, where n is odd the last sample, then details.
+
+    Filters are tables, some of few digits or, as that of dmey, cut off. Newton's iteration takes what they make to the
+    nearest orthogonal matrix (Higham 1986), and leaves alone what is orthogonal up to rounding.
+    """
+    half, low, even = n // 2, halved(n), n - n % 2
+    averages, details = pywt.dwt(np.eye(max(even, 2)), wavelet, mode="periodization", axis=0)
+    matrix = np.zeros((n, n))
+    matrix[:half, :even], matrix[low:, :even] = averages[:half, :even], details[:half, :even]
+    matrix[half:low, even:] = 1.0
+    for _ in range(4):
+        excess = matrix @ matrix.T - np.eye(n)
+        matrix -= 0.5 * np.where(np.abs(excess) > CLOSE, excess, 0.0) @ matrix
+    return torch.from_numpy(matrix)
+
+
+def halved(side: int) -> int:
+    """How many averages one level leaves of a side."""
+    return (side + 1) // 2
+
+
+def check_wavelet(wavelet: str) -> None:
+    """
+    Raises:
+        UsageError: PyWavelets has no orthogonal wavelet of this name.
+    """
+    if not (wavelet in pywt.wavelist(kind="discrete") and pywt.Wavelet(wavelet).orthogonal):  # type: ignore[attr-defined]
+        raise UsageError(
+            f"wavelet: {wavelet!r} is no orthogonal wavelet of PyWavelets; take one of haar, db1 to db38, sym2 to "
+            "sym20, coif1 to coif17 and dmey"
+        )
+
+
+def _suitable_levels(h: int, w: int, wavelet: str) -> int:
+    """By the rule of the argument `level` of `Wavelet2`."""
+    short = min((side for side in (h, w) if side > 1), default=1)
+    advised = pywt.dwt_max_level(short, pywt.Wavelet(wavelet).dec_len)  # type: ignore[attr-defined]
+    exact = min(advised, _factors_of_two(h), _factors_of_two(w))
+    return max(exact, (exact < LEAST_LEVELS) * max(advised, min(LEAST_LEVELS, short.bit_length() - 1)))
 
 
 def _with_corner(image: Tensor, corner: Tensor) -> Tensor:

@@ -9,10 +9,11 @@ tensor([1., 2.])
 from csbench.core.operator import LinearOperator
 from csbench.operators.block import CentreBlock, RandomBlock
 from csbench.operators.blur import GaussianBlur, MotionBlur
-from csbench.operators.dense import DenseMatrix, from_matrix
+from csbench.operators.dense import DenseMatrix
 from csbench.operators.fourier import CartesianFourier, RadialFourier
 from csbench.operators.free import MatrixFree
 from csbench.operators.image import ImageOperator
+from csbench.operators.own import from_matrix, scaled
 from csbench.operators.random import Gaussian, Rademacher
 from csbench.operators.resolution import BlockAverage
 from csbench.operators.selection import Identity, RandomPixelMask
@@ -44,4 +45,5 @@ __all__ = [
     "SubsampledDCT",
     "SubsampledHadamard",
     "from_matrix",
+    "scaled",
 ]

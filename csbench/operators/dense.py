@@ -14,7 +14,7 @@ from csbench.core.operator import LinearOperator
 
 
 class DenseMatrix(LinearOperator):
-    """A matrix that is stored; made by `csbench.operators.from_matrix`. A user's own is taken for one that mixes."""
+    """A matrix that is stored; see also `csbench.operators.from_matrix`. A user's own is taken for one that mixes."""
 
     mixes: ClassVar[bool] = True
     rows: ClassVar[str] = "any"
@@ -46,8 +46,3 @@ class DenseMatrix(LinearOperator):
 
     def _adjoint(self, y: Tensor) -> Tensor:
         return y @ self._matrix
-
-
-def from_matrix(matrix: Float[Tensor, "m n"]) -> DenseMatrix:
-    """An operator from a user's own matrix, shape [m, n], any floating dtype."""
-    return DenseMatrix(matrix)

@@ -23,6 +23,7 @@ from csbench.core.errors import CheckpointError
 from csbench.priors import checkpoint
 
 ROWS_AT_ONCE = 2048  # of images, so that what is computed of them stays in the cache
+LEAST_RIDGE = 1e-200  # for an operator that sees nothing
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,9 @@ class Mixture:
         for weight, mean, loadings, noise in self.components():
             spread, factors = matrix * noise.sqrt(), matrix @ loadings
             system = torch.addmm(spread @ spread.T, factors, factors.T)
-            ridge = max(noise_std**2, 1e-10 * system.diagonal().mean().item())  # without noise, against rounding
+            ridge = max(
+                noise_std**2, 1e-10 * system.diagonal().mean().item(), LEAST_RIDGE
+            )  # without noise, against rounding
             system.diagonal().add_(ridge)
             root = torch.linalg.cholesky(system)
             white = torch.linalg.solve_triangular(root, (y - matrix @ mean).T, upper=False)

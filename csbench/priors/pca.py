@@ -23,6 +23,7 @@ from csbench.core.errors import CheckpointError
 from csbench.priors import checkpoint
 
 SOLVED_ROWS = 1024  # of A in float64 at a time
+LEAST_RIDGE = 1e-200  # for an operator that sees nothing
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,9 @@ class GaussianPrior:
             rows = self.residual * rows.double()
             for j, others in _row_blocks(matrix[: i + SOLVED_ROWS]):  # the lower triangle is all that is read
                 system[i : i + len(rows), j : j + len(others)] += rows @ others.double().T
-        ridge = max(noise_std**2, 1e-10 * system.diagonal().mean().item())  # without noise, against rounding
+        ridge = max(
+            noise_std**2, 1e-10 * system.diagonal().mean().item(), LEAST_RIDGE
+        )  # without noise, against rounding
         system.diagonal().add_(ridge)
         expected = torch.cat([part.double() @ self.mean for _, part in _row_blocks(matrix)])
         weights = _solve_in_place(system, y.double() - expected)

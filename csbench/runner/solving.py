@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import resource
 import sys
 import traceback
@@ -53,7 +54,9 @@ def solve(method: Method, given: Measurement, seed: int, weights: frozenset[str]
         weights: names of those that the results are known to depend on; None: any.
     """
     try:
-        torch.manual_seed(seed)  # for methods that draw from the global generator against the rules
+        torch.manual_seed(seed)  # for methods that draw from the global generators against the rules
+        random.seed(seed)
+        np.random.seed(seed % 2**32)  # noqa: NPY002
         torch.set_num_threads(1)  # whatever an earlier method set
         torch.set_default_dtype(torch.float32)
         torch.set_grad_enabled(True)

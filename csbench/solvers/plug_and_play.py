@@ -4,15 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
 from csbench.operators import LinearOperator
 from csbench.solvers.denoisers import FAINTEST, Denoiser
 
 PROBE = 1e-3  # of the largest entry of an image: the step of a numerical derivative, as Metzler et al. take it
+
+
+@dataclass(frozen=True)
+class PlugAndPlaySolution:
+    """What a batch of images came to; nothing is minimised, and nothing certifies it.
+
+    Attributes:
+        x_hat: float64, shape [batch, n].
+        noise_estimate: the standard deviation of what was denoised last, shape [batch].
+        iterations: shape [batch].
+    """
+
+    x_hat: Float64[Tensor, "batch n"]
+    noise_estimate: Float64[Tensor, " batch"]
+    iterations: Int64[Tensor, " batch"]
+
+    def diagnostics(self) -> dict[str, Float64[Tensor, " batch"]]:
+        """As a method reports them."""
+        return {"noise_estimate": self.noise_estimate}
 
 
 @dataclass(frozen=True)
@@ -33,7 +53,7 @@ class Iterate:
 
 
 def message_passing(
-    A: LinearOperator, y: Float[Tensor, "batch m"], denoise: Denoiser, rng: torch.Generator
+    A: LinearOperator, y: Float[Tensor, "batch m"], denoise: Denoiser, *, rng: torch.Generator
 ) -> Iterator[Iterate]:
     """Denoising-based approximate message passing, D-AMP (Metzler, Maleki, Baraniuk 2016, algorithm 1), without end.
 
@@ -73,28 +93,42 @@ def least_noisy(iterates: Iterable[Iterate]) -> tuple[Float[Tensor, "batch n"], 
     return x, sigma
 
 
+def damp(
+    A: LinearOperator, y: Float[Tensor, "batch m"], denoise: Denoiser, *, rng: torch.Generator, iterations: int
+) -> PlugAndPlaySolution:
+    """The best of the iterates of `message_passing`, which has the arguments; its noise is that estimated after it."""
+    iterates = message_passing(A, y, denoise, rng=rng)
+    x_hat, sigma = least_noisy(islice(iterates, iterations))
+    return PlugAndPlaySolution(x_hat, sigma, torch.full((len(y),), iterations, device=y.device))
+
+
 def admm(
-    A: LinearOperator, y: Float[Tensor, "batch m"], denoise: Denoiser, sigmas: list[float], noise_std: float
-) -> Float64[Tensor, "batch n"]:
-    """x, shape [batch, n], of plug-and-play ADMM (Venkatakrishnan, Bouman, Wohlberg 2013).
+    A: LinearOperator, y: Float[Tensor, "batch m"], denoise: Denoiser, sigmas: list[float], *, noise_std: float
+) -> PlugAndPlaySolution:
+    """Plug-and-play ADMM (Venkatakrishnan, Bouman, Wohlberg 2013).
 
         v <- argmin ||A v - y||^2 / noise_std^2 + ||v - (x - u)||^2 / sigma^2,   x <- D_sigma(v + u),   u <- u + v - x
 
-    The noise level may fall from one iteration to the next (Zhang et al. 2022). What is done before the first takes
+    The noise level may fall from one iteration to the next (Zhang et al. 2022). u is the dual over a penalty that is as
+    1 / sigma^2, so it falls with it (Boyd et al. 2011, section 3.4.1): else what was learned of the first, rough images
+    weighs on the last, and some digits at m = n / 2 never come out. What is done before the first takes
     about m^2 n + 10 m^3 operations and an m x m matrix, whatever A is.
 
     Args:
         y: shape [batch, m].
-        sigmas: for each iteration, positive.
+        sigmas: of the noise that the denoiser is told, for each iteration, positive.
+        noise_std: of each entry of the noise in y.
     """
     A, y = A.to(torch.float64), y.double()
     m, n = A.shape
     eigenvalues, U = torch.linalg.eigh(A(A.adjoint(torch.eye(m, dtype=y.dtype, device=y.device))))
     x, u = y.new_zeros(len(y), n), y.new_zeros(len(y), n)
-    for sigma in sigmas:
+    for sigma, before in zip(sigmas, [sigmas[0], *sigmas[:-1]], strict=True):
+        u = u * (sigma / before) ** 2
         v = x - u
         weights = eigenvalues.clamp_min(0) + (max(noise_std, FAINTEST) / sigma) ** 2
         noisy = v + A.adjoint((y - A(v)) @ U / weights @ U.T) + u
         x = denoise(noisy, y.new_full((len(y),), sigma))
         u = noisy - x
-    return x
+    last, count = y.new_full((len(y),), sigmas[-1]), torch.full((len(y),), len(sigmas), device=y.device)
+    return PlugAndPlaySolution(x, last, count)

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Float64, Shaped
+from jaxtyping import Bool, Float, Float64, Shaped
 from torch import Tensor
 
 from csbench.core.transforms import DCT2
@@ -41,27 +41,29 @@ class TVSolution:
     """A batch of minimisers with their certificates, in float64.
 
     Attributes:
-        x: shape [batch, n].
+        x_hat: shape [batch, n].
         objective: P(x), shape [batch].
         gap: relative duality gap, (P - lower bound) / P, shape [batch].
         residual: ||y - A x||, shape [batch].
         iterations: shape [batch].
+        converged: whether the gap is as small as was asked for, shape [batch].
     """
 
-    x: Float64[Tensor, "batch n"]
+    x_hat: Float64[Tensor, "batch n"]
     objective: Float64[Tensor, " batch"]
     gap: Float64[Tensor, " batch"]
     residual: Float64[Tensor, " batch"]
     iterations: Float64[Tensor, " batch"]
+    converged: Bool[Tensor, " batch"]
 
-    def diagnostics(self, tol: float) -> dict[str, Shaped[Tensor, " batch"]]:
-        """As a method reports them; converged means gap <= tol."""
+    def diagnostics(self) -> dict[str, Shaped[Tensor, " batch"]]:
+        """As a method reports them."""
         return {
             "iterations": self.iterations,
             "objective": self.objective,
             "residual": self.residual,
             "duality_gap": self.gap,
-            "converged": self.gap <= tol,
+            "converged": self.converged,
         }
 
 
@@ -151,18 +153,19 @@ class _Problem:
 
     def solve(self, y: Tensor, alpha: float, state: State, tol: float, iterations: int) -> TVSolution:
         """The minimisers for one penalty; the state is moved there, in place."""
-        found = TVSolution(torch.zeros_like(state[2]), *y.new_zeros(4, len(y)).unbind())
+        wanting = torch.zeros(len(y), dtype=torch.bool, device=y.device)
+        found = TVSolution(torch.zeros_like(state[2]), *y.new_zeros(4, len(y)).unbind(), converged=wanting)
         size = y.norm(dim=1) / self.frobenius  # about the root mean square of each image
-        rho = alpha * self.step / torch.where(size > 0, size, 1)
+        rho = alpha * self.step / torch.where((size > 0) & size.isfinite(), size, 1)
         active = torch.arange(len(y), device=y.device)
         for count in range(CHECK, iterations + 1, CHECK):
             part = self.advance(y[active], alpha, rho[active], _rows(state, active))
             certificate = self.certify(y[active], alpha, rho[active], part)
             for whole, moved in zip(state, part, strict=True):
                 whole[active] = moved
-            found.x[active] = part[2]
+            found.x_hat[active] = part[2]
             found.objective[active], found.gap[active], found.residual[active] = certificate
-            found.iterations[active] = count
+            found.iterations[active], found.converged[active] = count, certificate[1] <= tol
             active = active[certificate[1] > tol]
             if len(active) == 0:
                 break

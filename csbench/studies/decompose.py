@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -40,7 +40,7 @@ from csbench.results.artefact_kinds import DECOMPOSITIONS
 from csbench.results.artefacts import Row, held
 from csbench.runner.plan import Cell, make_cells
 from csbench.solvers.latent import projection as project
-from csbench.solvers.latent.adam import LatentFit, LatentSearch, search_latent
+from csbench.solvers.latent.adam import LatentSearch, LatentSolution, search_latent
 from csbench.solvers.latent.in_range import InRange
 from csbench.solvers.latent.quasi_newton import FastSearch, descend_from, first_metric, search_latent_fast
 
@@ -67,8 +67,8 @@ class Parts:
 
 
 def least(
-    generator: Generator, A: LinearOperator, y: Tensor, lmbd: float, oracle: Tensor, rng: torch.Generator
-) -> LatentFit:
+    A: LinearOperator, y: Tensor, generator: Generator, lmbd: float, *, oracle: Tensor, rng: torch.Generator
+) -> LatentSolution:
     """The least ||A G(z) - y||^2 + lmbd ||z||^2 that is found for every row of y.
 
     Args:
@@ -76,23 +76,25 @@ def least(
         oracle: one more start for each image, shape [images, latent_dim].
         rng: draws the other starts.
     """
-    bfgs = search_latent_fast(generator, A, y, FastSearch(lmbd, restarts=RESTARTS), rng)
-    adam = search_latent(generator, A, y, LatentSearch(lmbd, RESTARTS, ADAM_STEPS, 0.1, "zero"), rng)
+    bfgs = search_latent_fast(A, y, generator, lmbd, rng=rng, options=FastSearch(restarts=RESTARTS))
+    slow = LatentSearch(restarts=RESTARTS, steps=ADAM_STEPS, learning_rate=0.1, start="zero")
+    adam = search_latent(A, y, generator, lmbd, rng=rng, options=slow)
     starts = torch.stack([bfgs.z, adam.z, oracle], 1)
     draws = torch.randn(DRAWS, generator.latent_dim, generator=rng).to(y)
-    search = FastSearch(lmbd, restarts=1, flat=FLAT, rough=0)
-    metric = first_metric(generator, A, lmbd, draws, rng)
-    more = [descend_from(generator, A, y, search, start, metric) for start in starts.unbind(1)]
+    options = FastSearch(restarts=1, flat=FLAT, rough=0)
+    metric = first_metric(A, generator, lmbd, draws=draws, rng=rng)
+    more = [
+        descend_from(A, y, generator, lmbd, starts=start, metric=metric, options=options) for start in starts.unbind(1)
+    ]
     return _best([bfgs, adam, *more])
 
 
-def _best(fits: list[LatentFit]) -> LatentFit:
-    """For each image the answer of the least objective; of the diagnostics only that is kept."""
-    objectives = torch.stack([fit.diagnostics["objective"] for fit in fits])
-    winner = objectives.argmin(0)
+def _best(found: list[LatentSolution]) -> LatentSolution:
+    """For each image the answer of the least objective."""
+    winner = torch.stack([one.objective for one in found]).argmin(0)
     rows = torch.arange(len(winner), device=winner.device)
-    z, x = (torch.stack(parts)[winner, rows] for parts in ([fit.z for fit in fits], [fit.x for fit in fits]))
-    return LatentFit(z, x, {"objective": objectives[winner, rows]})
+    best = (torch.stack([getattr(one, f.name) for one in found])[winner, rows] for f in fields(LatentSolution))
+    return LatentSolution(*best)
 
 
 def decompose(
@@ -100,7 +102,7 @@ def decompose(
     given: Measurement,
     lmbd: float,
     x: Tensor,
-    near: LatentFit,
+    near: LatentSolution,
     answer: Recovery,
     rng: torch.Generator,
 ) -> Parts:
@@ -119,10 +121,10 @@ def decompose(
     if "objective" not in answer.diagnostics:
         raise CsbenchError("a method whose error is decomposed has to return its 'objective' among the diagnostics")
     loss = answer.diagnostics["objective"].double()
-    found = least(generator, given.A, given.y, lmbd, near.z, rng)
-    least_loss = torch.minimum(loss, found.diagnostics["objective"].double())
-    x_opt = torch.where((least_loss < loss)[:, None], found.x, answer.x_hat)
-    total, representation, at_best = (_error(part, x) for part in (answer.x_hat, near.x, x_opt))
+    found = least(given.A, given.y, generator, lmbd, oracle=near.z, rng=rng)
+    least_loss = torch.minimum(loss, found.objective.double())
+    x_opt = torch.where((least_loss < loss)[:, None], found.x_hat, answer.x_hat)
+    total, representation, at_best = (_error(part, x) for part in (answer.x_hat, near.x_hat, x_opt))
     return Parts(total, representation, at_best - representation, total - at_best, loss - least_loss)
 
 
@@ -226,7 +228,7 @@ def _rows(cell: Cell, images: int) -> list[Row]:
 
 
 @lru_cache(maxsize=4)
-def _nearest_test_images(prior: str, dataset: str, images: int) -> LatentFit:
+def _nearest_test_images(prior: str, dataset: str, images: int) -> LatentSolution:
     """They are the same at every m."""
     x = get_dataset(dataset).images("test")[:images].signals()
-    return project.nearest(load_prior(prior).generator, x, stream("project", prior))
+    return project.nearest(x, load_prior(prior).generator, rng=stream("project", prior))

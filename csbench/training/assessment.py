@@ -55,7 +55,7 @@ def assess(name: str, dataset: Dataset) -> dict[str, Any]:
         "representation_mse": round(errors.mean().item(), 6),
         "representation_mse_images": f"first {IMAGES} of the test split",
         "validation_representation_mse": round(
-            misfit(load_prior(name).generator, validation, stream("project", name)), 6
+            misfit(validation, load_prior(name).generator, rng=stream("project", name)), 6
         ),
     }
     with contextlib.suppress(MissingWeights):  # nobody has trained a classifier of these images

@@ -259,7 +259,7 @@ def _finish_gan(
         return None
     generator = trained.generator.cpu().folded().requires_grad_(False)
     x = sound_images(job.dataset, "validation")[:VALIDATION_IMAGES].signals()
-    quality = {"validation_representation_mse": round(misfit(generator, x, stream("project", job.name)), 6)}
+    quality = {"validation_representation_mse": round(misfit(x, generator, rng=stream("project", job.name)), 6)}
     architecture = recipe.architecture(job.dataset.image_shape)
     return _finish(job, recipe, card, generator, architecture, trained.steps, trained.seconds, quality)
 

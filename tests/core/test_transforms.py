@@ -4,6 +4,7 @@ import pywt
 import torch
 from scipy.fft import dctn
 
+from csbench.core.errors import UsageError
 from csbench.core.transforms import DCT2, PixelBasis, Wavelet2
 
 SHAPES = [(1, 28, 28), (3, 16, 32), (1, 5, 7), (3, 64, 64)]
@@ -44,9 +45,43 @@ def test_gradients_are_adjoints(basis):
     torch.testing.assert_close(gradient, psi(theta))
 
 
-def test_levels_that_do_not_halve_the_image_are_refused():
-    with pytest.raises(ValueError, match="halve"):
-        Wavelet2((1, 28, 28), "haar", 3)
+ORTHOGONAL = [name for name in pywt.wavelist(kind="discrete") if pywt.Wavelet(name).orthogonal]
+
+
+@pytest.mark.parametrize("wavelet", ORTHOGONAL)
+def test_every_side_and_every_orthogonal_family(wavelet):
+    for side in range(1, 65):
+        psi = Wavelet2((1, side, 1), wavelet)
+        assert psi.level >= min(2, side.bit_length() - 1)
+        for dtype, tol in ((torch.float64, 1e-12), (torch.float32, 3e-6)):
+            eye = torch.eye(side, dtype=dtype)
+            transformed = psi(eye)
+            torch.testing.assert_close(transformed @ transformed.T, eye, atol=tol, rtol=0)
+            torch.testing.assert_close(psi.inverse(transformed), eye, atol=tol, rtol=0)
+
+
+@pytest.mark.parametrize("shape", [(1, 27, 31), (1, 33, 33), (3, 48, 31), (1, 21, 17), (2, 1, 35), (1, 2, 3)])
+@pytest.mark.parametrize("wavelet", ["db4", "dmey", "db38", "haar"])
+def test_odd_sides(shape, wavelet):
+    """A picture that is smooth is sparse in it, up to its border: it is no basis of pixels in disguise."""
+    psi, n = Wavelet2(shape, wavelet), int(np.prod(shape))
+    x = torch.randn(5, n, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    torch.testing.assert_close(psi.inverse(psi(x)), x, atol=1e-12, rtol=0)
+    torch.testing.assert_close(psi(x).norm(dim=1), x.norm(dim=1))
+    flat = psi(torch.ones(n, dtype=torch.float64)).abs()
+    if min(shape[1:]) > 20 and wavelet in ("db4", "haar"):
+        assert (flat > 1e-8).sum() < 0.2 * n
+
+
+@pytest.mark.parametrize("wavelet", ["bior4.4", "rbio1.3", "bior1.1", "db99", "", "Haar", "morl"])
+def test_what_is_not_orthogonal_is_refused(wavelet):
+    with pytest.raises(UsageError, match=r"wavelet: .*take one of haar, db1"):
+        Wavelet2((1, 16, 16), wavelet)
+
+
+def test_levels_below_zero_are_refused():
+    with pytest.raises(ValueError, match="zero or more"):
+        Wavelet2((1, 28, 28), "haar", -1)
 
 
 @pytest.mark.parametrize("basis", [PixelBasis, DCT2, Wavelet2])
@@ -65,4 +100,8 @@ def test_wavelet_levels_suit_the_image_and_the_filter():
     assert Wavelet2((1, 28, 28)).level == 2
     assert Wavelet2((3, 64, 64)).level == 3
     assert Wavelet2((1, 28, 28), "haar").level == 2
-    assert Wavelet2((1, 5, 7)).level == 0
+    assert Wavelet2((1, 5, 7)).level == 2
+    assert Wavelet2((1, 28, 28), "dmey").level == 2
+    assert Wavelet2((3, 218, 178)).level == 4
+    assert Wavelet2((3, 481, 321)).level == 5
+    assert Wavelet2((1, 1, 1)).level == 0

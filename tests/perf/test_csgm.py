@@ -11,15 +11,15 @@ from torch import nn
 from csbench import Problem, load_prior, stream
 from csbench.core.measurement import Measurement
 from csbench.operators import from_matrix
-from csbench.solvers.latent.adam import LatentFit, LatentSearch, search_latent
+from csbench.solvers.latent.adam import LatentSearch, LatentSolution, search_latent
 from csbench.solvers.latent.quasi_newton import FastSearch, search_latent_fast
 
-PAPER = LatentSearch(0.1, 10, 1000, 0.01, bf16=False)
+PAPER = LatentSearch(restarts=10, steps=1000, learning_rate=0.01, bf16=False)
 # the cheapest setting of Adam found that is as good as the paper's at m = 25, 100 and 500 on validation images
-TUNED = LatentSearch(0.1, 10, 100, 0.3)
+TUNED = LatentSearch(restarts=10, steps=100, learning_rate=0.3)
 
 
-def timed(function, rounds: int = 1) -> tuple[LatentFit, float]:
+def timed(function, rounds: int = 1) -> tuple[LatentSolution, float]:
     """What it returns, and the least CPU seconds it takes: other processes on the machine matter less to them."""
     seconds = []
     for _ in range(rounds):
@@ -34,27 +34,27 @@ def test_fast_search_beside_adam(benchmark, m):
     generator = load_prior("vae-mnist").generator
     given, truth = Problem("mnist", "gaussian", m, 0.1, 0, 64, "validation").simulate()
 
-    def adam(search: LatentSearch) -> LatentFit:
-        return search_latent(generator, given.A, given.y, search, stream("x"))
+    def adam(search: LatentSearch) -> LatentSolution:
+        return search_latent(given.A, given.y, generator, 0.1, rng=stream("x"), options=search)
 
-    def fast(search: FastSearch) -> LatentFit:
-        return search_latent_fast(generator, given.A, given.y, search, stream("x"))
+    def fast(search: FastSearch) -> LatentSolution:
+        return search_latent_fast(given.A, given.y, generator, 0.1, rng=stream("x"), options=search)
 
-    benchmark.pedantic(fast, (FastSearch(0.1),), rounds=3, warmup_rounds=1)
+    benchmark.pedantic(fast, (FastSearch(),), rounds=3, warmup_rounds=1)
     runs = {"paper": timed(lambda: adam(PAPER))}
     for bf16, name in ((False, "float32"), (True, "bfloat16")):
-        tuned, ours = replace(TUNED, bf16=bf16), FastSearch(0.1, bf16=bf16)
+        tuned, ours = replace(TUNED, bf16=bf16), FastSearch(bf16=bf16)
         runs[f"tuned Adam, {name}"] = timed(lambda search=tuned: adam(search), 2)
         runs[f"ours, {name}"] = timed(lambda search=ours: fast(search), 3)
 
     quality, seconds = {}, {}
     for name, (fit, took) in runs.items():
-        quality[name] = fit.diagnostics["objective"].mean().item(), (fit.x - truth.x).square().mean().item()
+        quality[name] = fit.objective.mean().item(), (fit.x_hat - truth.x).square().mean().item()
         seconds[name] = took
         print(f"m={m} {name}: {took:.2f} s, objective {quality[name][0]:.4f}, squared error {quality[name][1]:.5f}")
     benchmark.extra_info |= {f"{name}, seconds": took for name, took in seconds.items()}
     for name, paper_goal, adam_goal in (("float32", 30, 4), ("bfloat16", 45, 2.5)):
-        assert runs[f"ours, {name}"][0].diagnostics["converged"].double().mean() > 0.95
+        assert runs[f"ours, {name}"][0].converged.double().mean() > 0.95
         for mine, theirs in zip(quality[f"ours, {name}"], quality["paper"], strict=True):
             assert mine <= 1.002 * theirs  # in which local minimum an image ends is partly luck
         assert seconds["paper"] / seconds[f"ours, {name}"] > paper_goal
@@ -62,14 +62,14 @@ def test_fast_search_beside_adam(benchmark, m):
     assert seconds["tuned Adam, float32"] / seconds["ours, bfloat16"] > 5
 
 
-def eager(G: nn.Module, given: Measurement, search: LatentSearch, latent_dim: int) -> float:
+def eager(G: nn.Module, given: Measurement, lmbd: float, search: LatentSearch, latent_dim: int) -> float:
     """The mean objective that Adam reaches as people write it first: one batch, and nothing done for speed."""
     z = torch.randn(len(given.y) * search.restarts, latent_dim, generator=stream("x")).requires_grad_()
     target, A = given.y.repeat_interleave(search.restarts, 0), given.A.matrix()
     adam = torch.optim.Adam([z], search.learning_rate)
 
     def objective():
-        return (G(z).flatten(1) @ A.T - target).square().sum(1) + search.lmbd * z.square().sum(1)
+        return (G(z).flatten(1) @ A.T - target).square().sum(1) + lmbd * z.square().sum(1)
 
     for _ in range(search.steps):
         adam.zero_grad()
@@ -79,19 +79,19 @@ def eager(G: nn.Module, given: Measurement, search: LatentSearch, latent_dim: in
         return objective().reshape(-1, search.restarts).amin(1).mean().item()
 
 
-def compare(benchmark, peers: dict[str, nn.Module], prior: str, given: Measurement, search: LatentSearch):
+def compare(benchmark, peers: dict[str, nn.Module], prior: str, given: Measurement, lmbd: float, search: LatentSearch):
     """Times of the peers over ours, in float32 and in bfloat16; the objectives must agree."""
     generator = load_prior(prior).generator
 
     def ours(bf16: bool) -> float:
         chosen = replace(search, bf16=bf16)
-        return search_latent(generator, given.A, given.y, chosen, stream("x")).diagnostics["objective"].mean().item()
+        return search_latent(given.A, given.y, generator, lmbd, rng=stream("x"), options=chosen).objective.mean().item()
 
     reached, seconds = {}, {}
     for name, run in {
         "float32": lambda: ours(False),
         "bfloat16": lambda: ours(True),
-        **{n: lambda G=G: eager(G, given, search, generator.latent_dim) for n, G in peers.items()},
+        **{n: lambda G=G: eager(G, given, lmbd, search, generator.latent_dim) for n, G in peers.items()},
     }.items():
         reached[name], seconds[name] = timed(run, 2)
     benchmark.pedantic(ours, (True,))
@@ -112,7 +112,9 @@ def test_same_trajectory_on_digits(benchmark):
     given, _ = Problem("mnist", "gaussian", 100, 0.1, 0, 64, "validation").simulate()
     frozen = load_prior("vae-mnist").generator
     peers = {"eager": deepcopy(frozen).requires_grad_(True), "eager, weights frozen": frozen}
-    ratios = compare(benchmark, peers, "vae-mnist", given, LatentSearch(0.1, 10, 300, 0.01))
+    ratios = compare(
+        benchmark, peers, "vae-mnist", given, 0.1, LatentSearch(restarts=10, steps=300, learning_rate=0.01)
+    )
     assert ratios["eager over float32"] > 1.3
     assert ratios["eager over bfloat16"] > 2.3
     assert ratios["eager, weights frozen over bfloat16"] > 1.6
@@ -125,8 +127,8 @@ def test_same_trajectory_on_faces(benchmark):
     with torch.no_grad():
         y = folded(torch.randn(64, 100, generator=stream("truth"))) @ A.T
     given = Measurement(from_matrix(A), y, 0.0, (3, 64, 64))
-    search = LatentSearch(0.01, 1, 30, 0.1)
-    ratios = compare(benchmark, {"eager": _naive_dcgan(folded)}, "dcgan-celeba", given, search)
+    search = LatentSearch(restarts=1, steps=30, learning_rate=0.1)
+    ratios = compare(benchmark, {"eager": _naive_dcgan(folded)}, "dcgan-celeba", given, 0.01, search)
     assert ratios["eager over float32"] > 1.5
     assert ratios["eager over bfloat16"] > 2.5
 

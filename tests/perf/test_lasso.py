@@ -127,7 +127,7 @@ def test_faces(benchmark, m):
     alpha = (y @ B).abs().amax(1).median().item() / 100
     solution = benchmark.pedantic(admm.lasso_path, (A, psi, given.y, [alpha], 1e-4), rounds=1)[0]
     assert solution.gap.max() <= 1e-4
-    ours = cpu_seconds(lambda: admm.lasso_path(A, psi, given.y, [alpha], 1e-4), 1) / IMAGES
+    ours = cpu_seconds(lambda: admm.lasso_path(A, given.y, psi, [alpha], tol=1e-4), 1) / IMAGES
     narrow, design, few = np.asfortranarray(B.float().numpy()), np.asfortranarray(B.numpy()), 3
     common = {"alpha": alpha / m, "fit_intercept": False}
     fits = {

@@ -20,7 +20,14 @@ def test_csgm_beside_a_loop_over_images_and_restarts(benchmark):
     steps = 30
 
     def together():
-        return search_latent(generator, given.A, given.y, LatentSearch(0.1, 10, steps, 0.01), stream("x"))
+        return search_latent(
+            given.A,
+            given.y,
+            generator,
+            0.1,
+            rng=stream("x"),
+            options=LatentSearch(restarts=10, steps=steps, learning_rate=0.01),
+        )
 
     def one_by_one(images: int):
         for y in given.y[:images]:

@@ -61,7 +61,7 @@ def test_a_plane_has_the_parts_that_algebra_gives(m):
     given = measured(x, m)
     z_hat = torch.randn(IMAGES, K, generator=stream("anything"))
     answer = Recovery(plane(z_hat), {"objective": objective(plane, given, z_hat)})
-    near = nearest(plane, x, stream("starts"))
+    near = nearest(x, plane, rng=stream("starts"))
     parts = decompose(plane, given, LMBD, x, near, answer, stream("starts"))
 
     W, b, A = plane.W.double(), plane.b.double(), given.A.matrix().double()
@@ -87,7 +87,7 @@ def test_an_answer_that_no_search_beats_is_z_opt():
     plane, x = Plane(), torch.rand(IMAGES, N, generator=stream("x"))
     given = measured(x, 20)
     answer = Recovery(torch.full_like(x, 0.5), {"objective": torch.zeros(IMAGES)})
-    parts = decompose(plane, given, LMBD, x, nearest(plane, x, stream("s")), answer, stream("s"))
+    parts = decompose(plane, given, LMBD, x, nearest(x, plane, rng=stream("s")), answer, stream("s"))
     assert (parts.optimisation == 0).all()
     assert (parts.objective_gap == 0).all()
     torch.testing.assert_close(parts.measurement + parts.representation, error(answer.x_hat, x))
@@ -101,23 +101,23 @@ def test_the_start_that_knows_the_image_is_followed(monkeypatch):
     z = torch.randn(3, 20, generator=stream("truth"))
     x = generator(z)
     given = measured(x, 400)
-    found = decomposition.least(generator, given.A, given.y, 1e-6, z, stream("starts"))
-    assert error(found.x, x).max() < 2e-3
+    found = decomposition.least(given.A, given.y, generator, 1e-6, oracle=z, rng=stream("starts"))
+    assert error(found.x_hat, x).max() < 2e-3
 
 
 def test_an_answer_needs_its_objective():
     plane, x = Plane(), torch.rand(2, N, generator=stream("x"))
-    near = nearest(plane, x, stream("s"))
+    near = nearest(x, plane, rng=stream("s"))
     with pytest.raises(CsbenchError, match="'objective'"):
         decompose(plane, measured(x, 20), LMBD, x, near, Recovery(x), stream("s"))
 
 
 def test_images_that_the_generator_made_are_in_its_range():
     x = get_dataset("generated").images("test")[:2].signals()
-    near = nearest(load_prior("vae-mnist").generator, x, stream("project"))
-    assert error(near.x, x).max() < 1e-5
+    near = nearest(x, load_prior("vae-mnist").generator, rng=stream("project"))
+    assert error(near.x_hat, x).max() < 1e-5
     digits = get_dataset("mnist").images("test")[:2].signals()
-    assert error(nearest(load_prior("vae-mnist").generator, digits, stream("project")).x, digits).min() > 1e-4
+    assert error(nearest(digits, load_prior("vae-mnist").generator, rng=stream("project")).x_hat, digits).min() > 1e-4
 
 
 def test_the_penalty_is_the_methods_own():

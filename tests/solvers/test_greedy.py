@@ -23,7 +23,7 @@ from csbench.studies.tune import tune
 
 def threshold(B: torch.Tensor, y: torch.Tensor, k: int, noise_norm: float = 0.0, **fields) -> SparseSolution:
     """`iht` for a design."""
-    return iht(from_matrix(B), PixelBasis((1, 1, B.shape[1])), y, k, noise_norm, **fields)
+    return iht(from_matrix(B), y, PixelBasis((1, 1, B.shape[1])), k, noise_norm=noise_norm, **fields)
 
 
 SOLVERS = {"omp": omp, "cosamp": cosamp, "iht": partial(threshold, iterations=1000, tol=1e-12)}
@@ -60,7 +60,7 @@ def test_sparse_signals_are_recovered_exactly(solve):
 def test_noise_is_not_amplified(solve):
     B, theta = sparse(120, 300, 10, 20)
     noise = 0.01 * torch.randn(20, 120, generator=stream("noise"), dtype=torch.float64) / 120**0.5
-    error = (solve(B, theta @ B.T + noise, 10, 0.01).theta - theta).norm(dim=1)
+    error = (solve(B, theta @ B.T + noise, 10, noise_norm=0.01).theta - theta).norm(dim=1)
     assert (error < 0.05).all()
 
 
@@ -81,7 +81,7 @@ def test_omp_agrees_with_scikit_learn(digits):
     X, Y = B.numpy(), y.numpy().T
     for k in (1, 7, 40):
         np.testing.assert_allclose(omp(B, y, k).theta, orthogonal_mp(X, Y, n_nonzero_coefs=k).T, atol=1e-9)
-    found = omp(B, y, 100, 0.5)
+    found = omp(B, y, 100, noise_norm=0.5)
     np.testing.assert_allclose(found.theta, orthogonal_mp(X, Y, tol=0.25).T, atol=1e-9)
     assert (found.residual <= 0.5).all()
     assert found.iterations.unique().numel() > 1
@@ -163,9 +163,9 @@ def test_the_residual_of_iht_never_rises(digits, k):
 def test_the_batch_does_not_matter(digits, solve):
     B, y = digits
     order = torch.randperm(10, generator=stream("order"))
-    found = solve(B, y, 15, 0.1)
-    torch.testing.assert_close(solve(B, y[order], 15, 0.1).theta, found.theta[order], atol=1e-8, rtol=0)
-    torch.testing.assert_close(solve(B, y[3:4], 15, 0.1).theta, found.theta[3:4], atol=1e-8, rtol=0)
+    found = solve(B, y, 15, noise_norm=0.1)
+    torch.testing.assert_close(solve(B, y[order], 15, noise_norm=0.1).theta, found.theta[order], atol=1e-8, rtol=0)
+    torch.testing.assert_close(solve(B, y[3:4], 15, noise_norm=0.1).theta, found.theta[3:4], atol=1e-8, rtol=0)
 
 
 @pytest.mark.parametrize("solve", [omp, cosamp, partial(threshold, iterations=50)])

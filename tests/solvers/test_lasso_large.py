@@ -49,7 +49,7 @@ def compressible(shape: tuple[int, int, int], batch: int, m: int) -> tuple[torch
 def test_agrees_with_homotopy(m, n, share):
     A, y = problem(m, n, 3, m)
     alpha = share * (y @ A).abs().max().item()
-    (ours,) = lasso_path(A, pixels(n), y, [alpha], 1e-9)
+    (ours,) = lasso_path(A, y, pixels(n), [alpha], tol=1e-9)
     exact = solve_lasso(A, y, alpha)
     assert ours.gap.max() <= 1e-9
     torch.testing.assert_close(ours.objective, exact.objective, rtol=1e-8, atol=0)
@@ -61,7 +61,7 @@ def test_agrees_with_homotopy(m, n, share):
 def test_certified_on_random_problems(m, n, seed, share):
     A, y = problem(m, n, 2, seed)
     alpha = max(share * (y @ A).abs().max().item(), 1e-6)
-    (solution,) = lasso_path(A, pixels(n), y, [alpha], 1e-6)
+    (solution,) = lasso_path(A, y, pixels(n), [alpha], tol=1e-6)
     objective, gap, residual = duality_gap(A.double(), y.double(), alpha, solution.theta)
     assert gap.max() <= 1e-6
     torch.testing.assert_close(solution.objective, objective)
@@ -71,7 +71,7 @@ def test_certified_on_random_problems(m, n, seed, share):
 def test_agrees_with_scikit_learn():
     A, y, _ = compressible((1, 32, 32), 2, 200)
     psi = DCT2((1, 32, 32))
-    (ours,) = lasso_path(A, psi, y, [0.01], 1e-9)
+    (ours,) = lasso_path(A, y, psi, [0.01], tol=1e-9)
     B = psi(A.double())
     for theta, row in zip(ours.theta, y.double(), strict=True):
         model = Lasso(alpha=0.01 / 200, fit_intercept=False, tol=1e-10, max_iter=200_000).fit(B.numpy(), row.numpy())
@@ -82,7 +82,9 @@ def test_agrees_with_scikit_learn():
 def test_active_set_finishes_from_any_start(rounds):
     A, y = problem(60, 200, 4, 1)
     alpha = 0.01 * (y @ A).abs().max().item()
-    (solution,) = lasso_path(A, pixels(200), y, [alpha], 1e-10, replace(DEFAULT, rounds=rounds, iterations=20))
+    (solution,) = lasso_path(
+        A, y, pixels(200), [alpha], tol=1e-10, options=replace(DEFAULT, rounds=rounds, iterations=20)
+    )
     assert solution.gap.max() <= 1e-10
 
 
@@ -100,7 +102,7 @@ def test_active_set_mends_a_bad_guess():
 
 def test_active_set_makes_room():
     A, y = problem(200, 400, 1, 6)
-    (solution,) = lasso_path(A, pixels(400), y, [0.01], 1e-9, replace(DEFAULT, rounds=0, last_rounds=0))
+    (solution,) = lasso_path(A, y, pixels(400), [0.01], tol=1e-9, options=replace(DEFAULT, rounds=0, last_rounds=0))
     assert (solution.theta != 0).sum() > 64
     assert solution.gap.max() <= 1e-9
 
@@ -109,9 +111,11 @@ def test_dependent_columns_and_rows():
     A, y = problem(20, 60, 2, 2)
     exact = solve_lasso(A, y, 0.05)
     doubled = torch.cat([A, -A, torch.zeros(20, 5)], 1)
-    (solution,) = lasso_path(doubled, pixels(125), y, [0.05], 1e-9, replace(DEFAULT, rounds=2))
+    (solution,) = lasso_path(doubled, y, pixels(125), [0.05], tol=1e-9, options=replace(DEFAULT, rounds=2))
     torch.testing.assert_close(solution.objective, exact.objective, rtol=2e-9, atol=0)
-    (padded,) = lasso_path(torch.cat([A, torch.zeros(3, 60)]), pixels(60), torch.cat([y, y[:, :3]], 1), [0.05], 1e-9)
+    (padded,) = lasso_path(
+        torch.cat([A, torch.zeros(3, 60)]), torch.cat([y, y[:, :3]], 1), pixels(60), [0.05], tol=1e-9
+    )
     torch.testing.assert_close(padded.theta, exact.theta, atol=1e-6, rtol=0)
     assert ActiveSet.of(doubled.T.contiguous().numpy(), np.ones(125)).size <= 20
 
@@ -120,10 +124,10 @@ def test_nothing_to_recover():
     A, y = problem(20, 60, 2, 3)
     largest = (y.double() @ A.double()).abs().max().item()
     for alpha in (largest, 2 * largest):
-        (solution,) = lasso_path(A, pixels(60), y, [alpha], 1e-6)
+        (solution,) = lasso_path(A, y, pixels(60), [alpha], tol=1e-6)
         assert (solution.theta == 0).all()
         assert solution.gap.max() <= 1e-6
-    (solution,) = lasso_path(A, pixels(60), torch.zeros_like(y), [0.1], 1e-6)
+    (solution,) = lasso_path(A, torch.zeros_like(y), pixels(60), [0.1], tol=1e-6)
     assert (solution.theta == 0).all()
     assert (solution.gap == 0).all()
 
@@ -131,22 +135,22 @@ def test_nothing_to_recover():
 def test_path_equals_single_solutions_in_any_order():
     A, y = problem(40, 120, 3, 4)
     alphas = [0.02, 0.5, 0.1, 0.1]
-    for alpha, solution in zip(alphas, lasso_path(A, pixels(120), y, alphas, 1e-9), strict=True):
-        (single,) = lasso_path(A, pixels(120), y, [alpha], 1e-9)
+    for alpha, solution in zip(alphas, lasso_path(A, y, pixels(120), alphas, tol=1e-9), strict=True):
+        (single,) = lasso_path(A, y, pixels(120), [alpha], tol=1e-9)
         torch.testing.assert_close(solution.objective, single.objective, rtol=2e-9, atol=0)
         torch.testing.assert_close(solution.theta, single.theta, atol=1e-5, rtol=0)
 
 
 def test_one_image_does_not_depend_on_the_others():
     A, y = problem(40, 120, 3, 5)
-    (together,), (alone,) = (lasso_path(A, pixels(120), part, [0.05], 1e-10) for part in (y, y[1:2]))
+    (together,), (alone,) = (lasso_path(A, part, pixels(120), [0.05], tol=1e-10) for part in (y, y[1:2]))
     torch.testing.assert_close(alone.theta, together.theta[1:2], atol=1e-6, rtol=0)
 
 
 def test_wrong_penalties_are_refused():
     A, y = problem(3, 5, 1, 1)
     with pytest.raises(ValueError, match="positive"):
-        lasso_path(A, pixels(5), y, [0.0], 1e-6)
+        lasso_path(A, y, pixels(5), [0.0], tol=1e-6)
 
 
 @pytest.mark.parametrize("basis", [DCT2, Wavelet2])
@@ -164,7 +168,7 @@ def test_design_is_exact(basis):
 def test_certified_on_colour_images():
     shape = (3, 32, 32)
     A, y, x = compressible(shape, 2, 1536)
-    (solution,) = lasso_path(A, Wavelet2(shape), y, [0.03], 1e-6)
+    (solution,) = lasso_path(A, y, Wavelet2(shape), [0.03], tol=1e-6)
     assert solution.gap.max() <= 1e-6
     assert ((Wavelet2(shape).inverse(solution.theta) - x) ** 2).sum() < 0.1 * (x**2).sum()
 

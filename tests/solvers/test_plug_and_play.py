@@ -31,7 +31,7 @@ def sparse_problem(m: int, n: int) -> tuple[Gaussian, Tensor]:
 def test_the_noise_estimate_is_that_of_the_iterates():
     """State evolution: within 8% at n = 2000, where fluctuations of a norm are of the order of sqrt(2/m) = 5%."""
     A, x = sparse_problem(1000, 2000)
-    for iterate in islice(message_passing(A, A(x), soft_threshold, stream("probes")), 8):
+    for iterate in islice(message_passing(A, A(x), soft_threshold, rng=stream("probes")), 8):
         actual = (iterate.noisy - x).square().mean(1).sqrt()
         torch.testing.assert_close(iterate.sigma, actual, rtol=0.08, atol=0)
 
@@ -39,7 +39,7 @@ def test_the_noise_estimate_is_that_of_the_iterates():
 def test_the_noise_estimate_of_digits_is_about_right():
     """With non-local means, far from any theory's assumptions: within 20% while there is noise to speak of."""
     given, truth = Problem("mnist", "gaussian", 400, 0.1, 0, 3).simulate()
-    iterates = message_passing(given.A, given.y, nl_means(given.image_shape, 0.6), stream("probes"))
+    iterates = message_passing(given.A, given.y, nl_means(given.image_shape, 0.6), rng=stream("probes"))
     for iterate in islice(iterates, 5):
         actual = (iterate.noisy - truth.x).square().mean(1).sqrt()
         torch.testing.assert_close(iterate.sigma, actual, rtol=0.2, atol=0)
@@ -51,7 +51,7 @@ def test_with_soft_thresholding_it_is_message_passing_for_sparse_signals():
     y = A(x).double()
     matrix = A.matrix().double()
     theirs, z = torch.zeros_like(x, dtype=torch.float64), y
-    for iterate in islice(message_passing(A, y, soft_threshold, stream("probes")), 30):
+    for iterate in islice(message_passing(A, y, soft_threshold, rng=stream("probes")), 30):
         ours = iterate.x
         theirs = soft_threshold(theirs + z @ matrix, z.norm(dim=1) / 1000**0.5)
         z = y - theirs @ matrix.T + z * (theirs != 0).sum(1, keepdim=True) / 1000
@@ -75,7 +75,7 @@ def test_admm_with_a_linear_denoiser_finds_the_ridge_solution(m):
     y = torch.randn(4, m, generator=stream("y"))
     noise_std, sigma = 0.3, 0.4
     weight = (noise_std / sigma) ** 2
-    found = admm(A, y, lambda noisy, level: noisy * weight / (weight + 1), [sigma] * 400, noise_std)
+    found = admm(A, y, lambda noisy, level: noisy * weight / (weight + 1), [sigma] * 400, noise_std=noise_std).x_hat
     matrix = A.matrix().double()
     expected = torch.linalg.solve(matrix.T @ matrix + torch.eye(50).double(), matrix.T @ y.double().T).T
     torch.testing.assert_close(found, expected, atol=1e-6, rtol=0)

@@ -11,7 +11,7 @@ from csbench.priors.generator import Generator
 from csbench.solvers.latent.adam import LatentSearch, search_latent
 from csbench.solvers.latent.quasi_newton import DAMPING, FastSearch, _inverse_hessian, _Objective, search_latent_fast
 
-EXACT = FastSearch(0.1, bf16=False)
+EXACT = FastSearch(bf16=False)
 
 
 @pytest.fixture(scope="module")
@@ -53,35 +53,42 @@ def digits(m: int, images: int):
 def test_recovers_what_is_in_the_range(double, m):
     x = double(torch.randn(8, 20, generator=stream("range"), dtype=torch.float64))
     A = Gaussian.draw(m, 784, stream("A")).to(torch.float64)
-    fit = search_latent_fast(double, A, A(x), FastSearch(1e-9), stream("starts"))
-    assert (fit.x - x).square().mean(1).max() < 1e-7
-    torch.testing.assert_close(double(fit.z), fit.x)
+    fit = search_latent_fast(A, A(x), double, 1e-9, rng=stream("starts"))
+    assert (fit.x_hat - x).square().mean(1).max() < 1e-7
+    torch.testing.assert_close(double(fit.z), fit.x_hat)
 
 
 def test_range_of_a_deep_relu_network():
     network = Deep(10, 80, 150, 300)
     x = network(torch.randn(8, 10, generator=stream("range"), dtype=torch.float64))
     A = Gaussian.draw(100, 300, stream("A")).to(torch.float64)
-    fit = search_latent_fast(network, A, A(x), FastSearch(0.0), stream("starts"))
-    assert ((fit.x - x).norm(dim=1) / x.norm(dim=1)).max() < 1e-4
+    fit = search_latent_fast(A, A(x), network, 0.0, rng=stream("starts"))
+    assert ((fit.x_hat - x).norm(dim=1) / x.norm(dim=1)).max() < 1e-4
 
 
 @pytest.mark.parametrize("bf16", [False, True])
 def test_not_above_adam(generator, bf16):
     given = digits(100, 8)
-    fast = search_latent_fast(generator, given.A, given.y, replace(EXACT, bf16=bf16), stream("x"))
-    adam = search_latent(generator, given.A, given.y, LatentSearch(0.1, 10, 150, 0.2), stream("x"))
-    ours, theirs = fast.diagnostics["objective"], adam.diagnostics["objective"]
+    fast = search_latent_fast(given.A, given.y, generator, 0.1, rng=stream("x"), options=replace(EXACT, bf16=bf16))
+    adam = search_latent(
+        given.A,
+        given.y,
+        generator,
+        0.1,
+        rng=stream("x"),
+        options=LatentSearch(restarts=10, steps=150, learning_rate=0.2),
+    )
+    ours, theirs = fast.objective, adam.objective
     assert (ours <= 1.005 * theirs).all()
     assert ours.mean() <= theirs.mean()
 
 
 def test_diagnostics_describe_the_answer(generator):
     given = digits(50, 6)
-    fit = search_latent_fast(generator, given.A, given.y, EXACT, stream("x"))
-    told = fit.diagnostics
+    fit = search_latent_fast(given.A, given.y, generator, 0.1, rng=stream("x"), options=EXACT)
+    told = fit.diagnostics()
     torch.testing.assert_close(told["objective"], objective(generator, given.A, given.y, fit.z, 0.1))
-    torch.testing.assert_close(told["residual"], (given.A(fit.x) - given.y).norm(dim=1))
+    torch.testing.assert_close(told["residual"], (given.A(fit.x_hat) - given.y).norm(dim=1))
     assert told["converged"].all()
     assert (told["late_decrease"] <= EXACT.flat).all()
     assert (told["iterations"] % EXACT.rung == 0).all()
@@ -90,8 +97,10 @@ def test_diagnostics_describe_the_answer(generator):
     # the candidates, the starts, the answer; 10 + 5 + 3 + 2 starts for a rung of six steps each, then one
     expected = 1000 + 10 + 1 + 20 * 6 + (told["iterations"] - 4 * 6)
     torch.testing.assert_close(told["generator_evaluations"], expected)
-    once = search_latent_fast(generator, given.A, given.y, replace(EXACT, rungs=1, rough=0), stream("x"))
-    assert not once.diagnostics["converged"].any()
+    once = search_latent_fast(
+        given.A, given.y, generator, 0.1, rng=stream("x"), options=replace(EXACT, rungs=1, rough=0)
+    )
+    assert not once.converged.any()
 
 
 def test_the_gradient_vanishes_where_the_generator_is_smooth():
@@ -101,18 +110,18 @@ def test_the_gradient_vanishes_where_the_generator_is_smooth():
         weights.data = torch.randn(weights.shape, generator=stream("smooth", k), dtype=torch.float64)
     A = Gaussian.draw(30, 90, stream("A")).to(torch.float64)
     y = A(torch.rand(6, 90, generator=stream("outside"), dtype=torch.float64))
-    fit = search_latent_fast(network, A, y, replace(EXACT, flat=1e-12), stream("x"))
+    fit = search_latent_fast(A, y, network, 0.1, rng=stream("x"), options=replace(EXACT, flat=1e-12))
     z = fit.z.clone().requires_grad_()
     (gradient,) = torch.autograd.grad(objective(network, A, y, z, 0.1).sum(), z)
-    assert fit.diagnostics["converged"].all()
+    assert fit.converged.all()
     assert gradient.norm(dim=1).max() < 1e-5
 
 
 def test_nothing_is_left_to_gain_where_relus_bend_the_objective(double):
     """The minima lie on kinks, where the gradient does not vanish; so _descend from there with ever smaller steps."""
     given = digits(100, 8).to(torch.float64)
-    fit = search_latent_fast(double, given.A, given.y, replace(EXACT, flat=1e-8), stream("x"))
-    z, best = fit.z.clone().requires_grad_(), fit.diagnostics["objective"]
+    fit = search_latent_fast(given.A, given.y, double, 0.1, rng=stream("x"), options=replace(EXACT, flat=1e-8))
+    z, best = fit.z.clone().requires_grad_(), fit.objective
     for learning_rate in (1e-3, 1e-4, 1e-5):
         adam = torch.optim.Adam([z], lr=learning_rate)
         for _ in range(200):
@@ -120,7 +129,7 @@ def test_nothing_is_left_to_gain_where_relus_bend_the_objective(double):
             best = torch.minimum(best, values.detach())
             (z.grad,) = torch.autograd.grad(values.sum(), z)
             adam.step()
-    assert (best > (1 - 1e-4) * fit.diagnostics["objective"]).all()
+    assert (best > (1 - 1e-4) * fit.objective).all()
 
 
 @pytest.mark.parametrize("chunk", [100e6, 1e6])
@@ -128,25 +137,25 @@ def test_an_image_does_not_depend_on_the_others(double, monkeypatch, chunk):
     """Neither where all images move together nor where there is memory for one at a time."""
     monkeypatch.setattr("csbench.solvers.latent.quasi_newton.CHUNK_BYTES", chunk)
     given = digits(100, 5).to(torch.float64)
-    together = search_latent_fast(double, given.A, given.y, replace(EXACT, rungs=6), stream("x"))
-    alone = search_latent_fast(double, given.A, given.y[2:3], replace(EXACT, rungs=6), stream("x"))
+    together = search_latent_fast(given.A, given.y, double, 0.1, rng=stream("x"), options=replace(EXACT, rungs=6))
+    alone = search_latent_fast(given.A, given.y[2:3], double, 0.1, rng=stream("x"), options=replace(EXACT, rungs=6))
     torch.testing.assert_close(together.z[2:3], alone.z, rtol=1e-6, atol=1e-6)
-    for name, values in alone.diagnostics.items():
-        torch.testing.assert_close(together.diagnostics[name][2:3], values, rtol=1e-5, atol=1e-6)
+    for name, values in alone.diagnostics().items():
+        torch.testing.assert_close(together.diagnostics()[name][2:3], values, rtol=1e-5, atol=1e-6)
 
 
 def test_the_same_stream_gives_the_same_answer(generator):
     given = digits(50, 3)
-    one, two = (search_latent_fast(generator, given.A, given.y, FastSearch(0.1), stream("x")) for _ in range(2))
+    one, two = (search_latent_fast(given.A, given.y, generator, 0.1, rng=stream("x")) for _ in range(2))
     assert torch.equal(one.z, two.z)
 
 
 def test_a_mask_serves_as_well_as_a_matrix(generator):
     x = generator(torch.randn(4, 20, generator=stream("range")))
     A = RandomPixelMask.draw(200, 784, stream("A"))
-    fit = search_latent_fast(generator, A, A(x), FastSearch(1e-6), stream("starts"))
-    assert fit.x.dtype == torch.float32
-    assert (fit.x - x).square().mean(1).max() < 1e-4
+    fit = search_latent_fast(A, A(x), generator, 1e-6, rng=stream("starts"))
+    assert fit.x_hat.dtype == torch.float32
+    assert (fit.x_hat - x).square().mean(1).max() < 1e-4
 
 
 def test_where_the_generator_is_not_finite_no_row_goes():
@@ -157,9 +166,9 @@ def test_where_the_generator_is_not_finite_no_row_goes():
     network = Holed(5, 40, 60)
     y = Deep.forward(network, torch.randn(6, 5, generator=stream("range")))
     A = Gaussian.draw(30, 60, stream("A"))
-    fit = search_latent_fast(network, A, A(y), FastSearch(0.1, bf16=False), stream("starts"))
-    assert fit.x.isfinite().all()
-    assert fit.diagnostics["objective"].isfinite().all()
+    fit = search_latent_fast(A, A(y), network, 0.1, rng=stream("starts"), options=FastSearch(bf16=False))
+    assert fit.x_hat.isfinite().all()
+    assert fit.objective.isfinite().all()
 
 
 def test_the_first_hessian_is_the_mean_gauss_newton_matrix():
@@ -178,8 +187,6 @@ def test_the_first_hessian_is_the_mean_gauss_newton_matrix():
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"lmbd": -1.0},
-        {"lmbd": float("nan")},
         {"flat": -1.0},
         {"restarts": 0},
         {"rung": 0},
@@ -191,4 +198,11 @@ def test_the_first_hessian_is_the_mean_gauss_newton_matrix():
 )
 def test_impossible_settings_are_refused(wrong):
     with pytest.raises(ValueError, match="needed"):
-        FastSearch(**({"lmbd": 0.1} | wrong))
+        FastSearch(**wrong)
+
+
+@pytest.mark.parametrize("lmbd", [-1.0, float("nan")])
+def test_impossible_penalties_are_refused(generator, lmbd):
+    given = digits(20, 1)
+    with pytest.raises(ValueError, match="zero or more"):
+        search_latent_fast(given.A, given.y, generator, lmbd, rng=stream("x"))

@@ -65,8 +65,8 @@ def test_objective_agrees_with_cvxpy(image_shape, m, alpha, box):
         expected = cvxpy_objective(A, y[i], image_shape, alpha, box)
         assert solution.objective[i].item() == pytest.approx(expected, rel=1e-4)
     if box:
-        assert solution.x.min() >= 0
-        assert solution.x.max() <= 1
+        assert solution.x_hat.min() >= 0
+        assert solution.x_hat.max() <= 1
 
 
 @given(st.tuples(st.integers(1, 3), st.integers(1, 7), st.integers(1, 7)), st.integers(0, 10**6))
@@ -108,7 +108,7 @@ def test_denoising_a_constant_keeps_it_and_its_mean_survives_any_penalty():
     image_shape = (3, 6, 7)
     A = Identity(126, torch.float64)
     noisy = 0.5 + 0.1 * torch.randn(2, 126, generator=stream("flat"), dtype=torch.float64)
-    flat = tv_path(A, noisy, image_shape, [100.0])[0].x.view(2, 3, 42)
+    flat = tv_path(A, noisy, image_shape, [100.0])[0].x_hat.view(2, 3, 42)
     torch.testing.assert_close(flat, noisy.view(2, 3, 42).mean(2, keepdim=True).expand_as(flat), atol=1e-3, rtol=0)
 
 
@@ -154,7 +154,7 @@ def test_operators_that_see_no_constant_or_some_pixels_only():
         solution = tv_path(A, A(x), (1, 12, 12), [1e-3])[0]
         assert solution.gap.max() <= 1e-4
     black = tv_path(blind, torch.zeros(1, 60), (1, 12, 12), [1e-3])[0]
-    assert (black.x == 0).all()
+    assert (black.x_hat == 0).all()
     assert (black.gap == 0).all()
 
 

@@ -103,19 +103,19 @@ def test_cards_agree_with_the_floors(path):
 
 def test_adam_finds_no_less_than_bfgs():
     generator, x = load_prior("conv-vae-mnist").generator, get_dataset("mnist").images("validation")[:3].signals()
-    misfit = project.misfit(generator, x, torch.Generator().manual_seed(0))
-    near = project.nearest(generator, x, torch.Generator().manual_seed(0))
-    assert (near.x - x).square().mean() < misfit < 0.01
+    misfit = project.misfit(x, generator, rng=torch.Generator().manual_seed(0))
+    near = project.nearest(x, generator, rng=torch.Generator().manual_seed(0))
+    assert (near.x_hat - x).square().mean() < misfit < 0.01
 
 
 def test_project_command_keeps_what_it_has(csbench, tmp_path, monkeypatch):
-    monkeypatch.setattr(project, "SEARCH", FastSearch(0.0, 10, 1, 5, 1, rough=0))
+    monkeypatch.setattr(project, "SEARCH", FastSearch(candidates=10, restarts=1, rung=5, rungs=1, rough=0))
     first = floors.update(tmp_path, "vae-mnist", get_dataset("mnist"), 3, Lineage())
     stamp = next(tmp_path.rglob("*.parquet")).stat().st_mtime_ns
     assert floors.update(tmp_path, "vae-mnist", get_dataset("mnist"), 2, Lineage()) > 0
     assert next(tmp_path.rglob("*.parquet")).stat().st_mtime_ns == stamp
     assert first == pytest.approx(floors.update(tmp_path, "vae-mnist", get_dataset("mnist"), 3, Lineage()))
-    monkeypatch.setattr(project, "SEARCH", FastSearch(0.0, 10, 1, 5, 10, rough=0))
+    monkeypatch.setattr(project, "SEARCH", FastSearch(candidates=10, restarts=1, rung=5, rungs=10, rough=0))
     longer = floors.update(tmp_path, "vae-mnist", get_dataset("mnist"), 3, Lineage())
     assert longer < first, "a longer search is another one"
     refused = csbench("project", "mnist-gaussian", "--methods", "lasso-dct", "--results", tmp_path)
@@ -160,7 +160,7 @@ def test_a_card_without_json_is_named(tmp_path, monkeypatch):
 def test_assess_puts_its_figures_on_the_card(tmp_path, monkeypatch):
     """An untrained generator: its images are judged all the same, and what the card said before stays."""
     monkeypatch.setenv("CSBENCH_WEIGHTS", str(tmp_path))
-    monkeypatch.setattr(project, "SEARCH", FastSearch(0.0, 10, 1, 5, 1, rough=0))
+    monkeypatch.setattr(project, "SEARCH", FastSearch(candidates=10, restarts=1, rung=5, rungs=1, rough=0))
     monkeypatch.setattr(quality, "SAMPLES", 500)
     monkeypatch.setattr(quality, "IMAGES", 2)
     generator = ConvGenerator(4, 7, [8, 4, 1])

@@ -27,7 +27,7 @@ from csbench.solvers.lasso.path import LassoSolution, certificate
 BLOCK_ROWS = 64  # of A that are held in float64 at a time; larger temporaries linger in the allocator
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Effort:
     """How the solver spends its time; none of it changes the minimiser.
 
@@ -180,18 +180,19 @@ def _inverse(columns: np.ndarray, rho: float) -> Tensor:
 
 def lasso_path(
     A: Float[Tensor, "m n"],
-    psi: Transform,
     y: Float[Tensor, "batch m"],
+    psi: Transform,
     alphas: list[float],
+    *,
     tol: float,
-    effort: Effort = DEFAULT,
+    options: Effort = DEFAULT,
 ) -> list[LassoSolution]:
     """The minimisers for several penalties, each started from the one before; the largest comes first.
 
     Args:
         A: shape [m, n].
-        psi: orthonormal transform of R^n, so that B = A Psi^T.
         y: shape [batch, m].
+        psi: orthonormal transform of R^n, so that B = A Psi^T.
         alphas: positive, in any order.
         tol: relative duality gap at which an image is done.
 
@@ -201,7 +202,7 @@ def lasso_path(
     if not alphas or not all(alpha > 0 for alpha in alphas):
         raise ValueError(f"penalties must be positive, got {alphas}")
     design, measured = Design(A, psi), y.double()
-    solver = _Path(design, measured, tol, effort)
+    solver = _Path(design, measured, tol, options)
     solutions = {alpha: solver.descend(alpha) for alpha in sorted(set(alphas), reverse=True)}
     return [solutions[alpha] for alpha in alphas]
 
@@ -240,7 +241,9 @@ class _Path:
             found = certify(self.design, self.y, alpha, self.theta)
             self.u[ready] = found.correlation[ready] / self.rho
         alphas = torch.full_like(found.gap, alpha)
-        return LassoSolution(self.theta.clone(), alphas, found.objective, found.gap, found.residual, self.spent)
+        return LassoSolution(
+            self.theta.clone(), alphas, found.objective, found.gap, found.residual, self.spent, found.gap <= self.tol
+        )
 
     def _iterate(self, alpha: float, rounds: int) -> Certificate:
         """ADMM on the images that are not done, until all are or the rounds are up."""

@@ -13,11 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64, Int64, Shaped
+from jaxtyping import Bool, Float, Float64, Int64, Shaped
 from torch import Tensor
 
 EXACT = 1e-10  # relative duality gap of a solution that is left as it is,
@@ -27,6 +27,7 @@ CROWDED, SATURATED = 0.2, 0.85  # `splitting` is faster with more than this shar
 FEW = 8  # images, for which `splitting` does not pay
 SWEEPS = 3_000
 LEAST = 1e-10  # of alpha_max: where a path ends that is followed to a residual
+TOL = 1e-6  # relative duality gap up to which a solution counts as converged
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,9 @@ class LassoSolution:
         objective: P(theta), shape [batch].
         gap: relative duality gap, (P - D) / P, shape [batch].
         residual: ||y - B theta||, shape [batch].
-        knots: how many times the support changed on the way, or iterations where it was not followed, shape [batch].
+        iterations: how many times the support changed on the way, or what was done instead of following it, shape
+            [batch].
+        converged: whether the gap is as small as was asked for, shape [batch].
     """
 
     theta: Float64[Tensor, "batch n"]
@@ -47,26 +50,33 @@ class LassoSolution:
     objective: Float64[Tensor, " batch"]
     gap: Float64[Tensor, " batch"]
     residual: Float64[Tensor, " batch"]
-    knots: Int64[Tensor, " batch"]
+    iterations: Int64[Tensor, " batch"]
+    converged: Bool[Tensor, " batch"]
 
     def to(self, device: torch.device) -> LassoSolution:
         """The same solutions on another device."""
         return LassoSolution(*(getattr(self, f.name).to(device) for f in fields(self)))
 
-    def diagnostics(self, tol: float) -> dict[str, Shaped[Tensor, " batch"]]:
-        """As a method reports them; converged means gap <= tol."""
+    def judged(self, tol: float) -> LassoSolution:
+        """The same solutions, of which those count as converged whose gap is at most tol."""
+        return replace(self, converged=self.gap <= tol)
+
+    def diagnostics(self) -> dict[str, Shaped[Tensor, " batch"]]:
+        """As a method reports them."""
         return {
-            "iterations": self.knots,
+            "iterations": self.iterations,
             "alpha": self.alpha,
             "objective": self.objective,
             "residual": self.residual,
             "duality_gap": self.gap,
             "support_size": (self.theta != 0).sum(1),
-            "converged": self.gap <= tol,
+            "converged": self.converged,
         }
 
 
-def lasso_path(B: Float[Tensor, "m n"], y: Float[Tensor, "batch m"], alphas: list[float]) -> list[LassoSolution]:
+def lasso_path(
+    B: Float[Tensor, "m n"], y: Float[Tensor, "batch m"], alphas: list[float], *, tol: float = TOL
+) -> list[LassoSolution]:
     """The minimisers for several penalties, at the cost of the smallest.
 
     Images are shared among as many threads as torch has.
@@ -75,6 +85,7 @@ def lasso_path(B: Float[Tensor, "m n"], y: Float[Tensor, "batch m"], alphas: lis
         B: design, shape [m, n]; computed on in float64 on the CPU, whatever it is given in.
         y: shape [batch, m].
         alphas: positive, in any order.
+        tol: relative duality gap up to which a solution counts as converged; solutions are as exact as they get.
 
     Returns:
         one solution for each alpha, in the order given, on y's device.
@@ -92,25 +103,29 @@ def lasso_path(B: Float[Tensor, "m n"], y: Float[Tensor, "batch m"], alphas: lis
         path.improve(problem, wrong, again(problem.rows(wrong), path.rows(wrong)))
         solutions = problem.solutions(path)
     ranks = {alpha: rank for rank, alpha in enumerate(targets.tolist())}
-    return [solutions[ranks[alpha]].to(y.device) for alpha in map(float, alphas)]
+    return [solutions[ranks[alpha]].judged(tol).to(y.device) for alpha in map(float, alphas)]
 
 
-def solve_lasso(B: Float[Tensor, "m n"], y: Float[Tensor, "batch m"], alpha: float) -> LassoSolution:
+def solve_lasso(
+    B: Float[Tensor, "m n"], y: Float[Tensor, "batch m"], alpha: float, *, tol: float = TOL
+) -> LassoSolution:
     """The minimiser for one penalty; arguments as `lasso_path`."""
-    return lasso_path(B, y, [alpha])[0]
+    return lasso_path(B, y, [alpha], tol=tol)[0]
 
 
-def solve_discrepancy(B: Float[Tensor, "m n"], y: Float[Tensor, "batch m"], residual: float) -> LassoSolution:
-    """The point of each path where ||y - B theta|| has fallen to `residual` (Morozov 1966), with the penalty there.
+def solve_discrepancy(
+    B: Float[Tensor, "m n"], y: Float[Tensor, "batch m"], noise_norm: float, *, tol: float = TOL
+) -> LassoSolution:
+    """The point of each path where ||y - B theta|| has fallen to `noise_norm` (Morozov 1966), with the penalty there.
 
     Where the path ends above, as it may where m > n, its end is returned; where ||y|| is smaller, zero.
     """
     problem = _Problem.of(B, y)
     floor = np.array([LEAST * max(np.abs(problem.correlation).max(initial=0.0), np.finfo(np.float64).tiny)])
-    return problem.solutions(_homotopy(problem, floor, np.float64, residual))[0].to(y.device)
+    return problem.solutions(_homotopy(problem, floor, np.float64, noise_norm))[0].judged(tol).to(y.device)
 
 
-def basis_pursuit(B: Float[Tensor, "m n"], y: Float[Tensor, "batch m"]) -> LassoSolution:
+def basis_pursuit(B: Float[Tensor, "m n"], y: Float[Tensor, "batch m"], *, tol: float = TOL) -> LassoSolution:
     """The limit alpha -> 0: argmin ||theta||_1 subject to B theta = y, in the least-squares sense (Chen, Donoho,
     Saunders 1998). Objective and gap are those of this problem; the penalty is 0.
     """
@@ -125,8 +140,8 @@ def basis_pursuit(B: Float[Tensor, "m n"], y: Float[Tensor, "batch m"]) -> Lasso
     r = problem.y - theta @ problem.B.T
     largest = torch.from_numpy(np.abs(problem.correlation).max(1, initial=0.0)).clamp_min(tiny)
     unexplained = (r @ problem.B).abs().amax(1) / largest  # zero where theta solves the normal equations
-    knots = torch.from_numpy(path.knots[:, 0])
-    solution = LassoSolution(theta, torch.zeros_like(gap), objective, gap.maximum(unexplained), r.norm(dim=1), knots)
+    gap, knots = gap.maximum(unexplained), torch.from_numpy(path.knots[:, 0])
+    solution = LassoSolution(theta, torch.zeros_like(gap), objective, gap, r.norm(dim=1), knots, gap <= tol)
     return solution.to(y.device)
 
 
@@ -227,7 +242,7 @@ class _Problem:
             theta, alpha = torch.from_numpy(path.theta[:, point]), torch.from_numpy(path.alphas[:, point])
             knots = torch.from_numpy(path.knots[:, point])
             objective, gap, residual = duality_gap(self.B, self.y, alpha, theta)
-            found.append(LassoSolution(theta, alpha, objective, gap, residual, knots))
+            found.append(LassoSolution(theta, alpha, objective, gap, residual, knots, gap <= TOL))
         return found
 
     def gaps(self, path: _Paths) -> np.ndarray:

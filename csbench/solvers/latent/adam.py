@@ -10,11 +10,11 @@ the last steps run in it, with z and the sums in float32; the objectives that ar
 from __future__ import annotations
 
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Bool, Float, Int64, Shaped
 from torch import Tensor
 
 from csbench.operators import LinearOperator
@@ -24,12 +24,11 @@ from csbench.priors.precision import fast_bf16
 LATE = 0.9  # the last tenth of the steps is in float32, and tells whether the objective still falls
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LatentSearch:
     """How z is searched for.
 
     Attributes:
-        lmbd: weight of ||z||^2, zero or more.
         restarts: starts per image.
         steps: steps of Adam (Kingma and Ba 2015) from each start.
         learning_rate: Adam's.
@@ -38,7 +37,6 @@ class LatentSearch:
         flat: an image is converged if its objective fell by less than this fraction in the last tenth of the steps.
     """
 
-    lmbd: float
     restarts: int
     steps: int
     learning_rate: float
@@ -47,8 +45,8 @@ class LatentSearch:
     flat: float = 0.01
 
     def __post_init__(self) -> None:
-        if self.lmbd < 0 or self.restarts < 1 or self.steps < 1 or not self.learning_rate > 0:
-            raise ValueError(f"{self}: lmbd >= 0, restarts >= 1, steps >= 1 and learning_rate > 0 are needed")
+        if self.restarts < 1 or self.steps < 1 or not self.learning_rate > 0:
+            raise ValueError(f"{self}: restarts >= 1, steps >= 1 and learning_rate > 0 are needed")
         if self.start not in ("random", "zero"):
             raise ValueError(f"start is 'random' or 'zero', not {self.start!r}")
 
@@ -58,48 +56,79 @@ class LatentSearch:
 
 
 @dataclass(frozen=True)
-class LatentFit:
-    """The best start of each image.
+class LatentSolution:
+    """The best start of each image, and what is known of the search for it.
 
     Attributes:
         z: shape [batch, latent_dim].
-        x: G(z), shape [batch, n].
-        diagnostics: name to tensor of shape [batch].
+        x_hat: G(z), shape [batch, n].
+        iterations: steps from each start, shape [batch], as all that follow.
+        generator_evaluations: for all starts together.
+        objective: ||A G(z) - y||^2 + lmbd ||z||^2.
+        residual: ||A G(z) - y||.
+        restart_spread: standard deviation of the objectives that the starts of the image ended with.
+        winning_restart: which of the starts ended lowest.
+        late_decrease: share of the objective that was lost late in the search.
+        converged: whether that is so little that more steps would not help.
+        bf16: whether most of the search computed in bfloat16.
     """
 
     z: Float[Tensor, "batch latent_dim"]
-    x: Float[Tensor, "batch n"]
-    diagnostics: dict[str, Shaped[Tensor, " batch"]]
+    x_hat: Float[Tensor, "batch n"]
+    iterations: Int64[Tensor, " batch"]
+    generator_evaluations: Int64[Tensor, " batch"]
+    objective: Float[Tensor, " batch"]
+    residual: Float[Tensor, " batch"]
+    restart_spread: Float[Tensor, " batch"]
+    winning_restart: Int64[Tensor, " batch"]
+    late_decrease: Float[Tensor, " batch"]
+    converged: Bool[Tensor, " batch"]
+    bf16: Bool[Tensor, " batch"]
+
+    def diagnostics(self) -> dict[str, Shaped[Tensor, " batch"]]:
+        """As a method reports them."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("z", "x_hat")}
 
 
 def search_latent(
-    generator: Generator, A: LinearOperator, y: Float[Tensor, "batch m"], search: LatentSearch, rng: torch.Generator
-) -> LatentFit:
+    A: LinearOperator,
+    y: Float[Tensor, "batch m"],
+    generator: Generator,
+    lmbd: float,
+    *,
+    rng: torch.Generator,
+    options: LatentSearch,
+) -> LatentSolution:
     """Run the search for every row of y.
 
     Args:
-        generator: of n pixels, its weights frozen.
         A: operator of shape (m, n).
         y: shape [batch, m].
+        generator: of n pixels, its weights frozen.
+        lmbd: weight of ||z||^2, zero or more.
         rng: draws the starts.
+
+    Raises:
+        ValueError: lmbd is below zero.
     """
-    batch, restarts = len(y), search.restarts
+    check_penalty(lmbd)
+    batch, restarts = len(y), options.restarts
     z = torch.randn(batch * restarts, generator.latent_dim, generator=rng).to(y)
-    if search.start == "zero":
+    if options.start == "zero":
         z[::restarts] = 0
     z.requires_grad_()
     target = y.repeat_interleave(restarts, 0)
-    adam = torch.optim.Adam([z], lr=search.learning_rate)
-    low = search.in_bf16(y)
+    adam = torch.optim.Adam([z], lr=options.learning_rate)
+    low = options.in_bf16(y)
     rough = (deepcopy(generator).bfloat16(), A.to(torch.bfloat16)) if low else (generator, A)
 
     def losses(G: Generator, A: LinearOperator) -> tuple[Tensor, Tensor]:
         measured = (A(G(z.to(A.dtype))).to(y.dtype) - target).square().sum(1)
-        return measured + search.lmbd * z.square().sum(1), measured
+        return measured + lmbd * z.square().sum(1), measured
 
     late = torch.zeros_like(target[:, 0])
-    for step in range(search.steps):
-        if step == int(LATE * search.steps):
+    for step in range(options.steps):
+        if step == int(LATE * options.steps):
             rough = (generator, A)
             late = losses(generator, A)[0].detach()
         objective, _ = losses(*rough)
@@ -113,15 +142,25 @@ def search_latent(
         best = objective.gather(1, winner[:, None])[:, 0]
         fell = (late[rows] - best) / late[rows].clamp_min(torch.finfo(y.dtype).tiny)
         z_best = z.detach()[rows]
-        diagnostics = {
-            "iterations": torch.full((batch,), search.steps),
-            "generator_evaluations": torch.full((batch,), restarts * (search.steps + 2)),
-            "objective": best,
-            "residual": measured.gather(1, winner[:, None])[:, 0].sqrt(),
-            "restart_spread": objective.std(1) if restarts > 1 else torch.zeros_like(best),
-            "winning_restart": winner,
-            "late_decrease": fell,
-            "converged": fell < search.flat,
-            "bf16": torch.full((batch,), low),
-        }
-        return LatentFit(z_best, generator(z_best), diagnostics)
+        return LatentSolution(
+            z_best,
+            generator(z_best),
+            iterations=torch.full((batch,), options.steps),
+            generator_evaluations=torch.full((batch,), restarts * (options.steps + 2)),
+            objective=best,
+            residual=measured.gather(1, winner[:, None])[:, 0].sqrt(),
+            restart_spread=objective.std(1) if restarts > 1 else torch.zeros_like(best),
+            winning_restart=winner,
+            late_decrease=fell,
+            converged=fell < options.flat,
+            bf16=torch.full((batch,), low),
+        )
+
+
+def check_penalty(lmbd: float) -> None:
+    """
+    Raises:
+        ValueError: a weight of ||z||^2 is below zero.
+    """
+    if not lmbd >= 0:
+        raise ValueError(f"lmbd must be zero or more, got {lmbd}")

@@ -19,33 +19,34 @@ from csbench.core.errors import UsageError
 from csbench.core.seeding import stream
 from csbench.operators import Identity
 from csbench.priors.generator import Generator, load_prior
-from csbench.solvers.latent.adam import LatentFit, LatentSearch, search_latent
+from csbench.solvers.latent.adam import LatentSearch, LatentSolution, search_latent
 from csbench.solvers.latent.quasi_newton import FastSearch, search_latent_fast
 
-SEARCH = FastSearch(lmbd=0.0, restarts=10, rung=60, rungs=20, flat=1e-6, rough=0)
-MISFIT_SEARCH = LatentSearch(lmbd=0.0, restarts=4, steps=500, learning_rate=0.05, start="zero")
+SEARCH = FastSearch(restarts=10, rung=60, rungs=20, flat=1e-6, rough=0)
+MISFIT_SEARCH = LatentSearch(restarts=4, steps=500, learning_rate=0.05, start="zero")
 IMAGES_AT_ONCE = 32  # memory
 
 
-def nearest(generator: Generator, x: Float[Tensor, "images n"], rng: torch.Generator) -> LatentFit:
+def nearest(x: Float[Tensor, "images n"], generator: Generator, *, rng: torch.Generator) -> LatentSolution:
     """The least ||x - G(z)||^2 that is found for every row of x.
 
     Args:
-        generator: on the CPU, its weights frozen.
         x: images, shape [images, n].
+        generator: on the CPU, its weights frozen.
         rng: draws the starts.
     """
-    return search_latent_fast(generator, Identity(generator.n), x, SEARCH, rng)
+    return search_latent_fast(Identity(generator.n), x, generator, 0.0, rng=rng, options=SEARCH)
 
 
-def misfit(generator: Generator, x: Float[Tensor, "images n"], rng: torch.Generator) -> float:
+def misfit(x: Float[Tensor, "images n"], generator: Generator, *, rng: torch.Generator) -> float:
     """Mean of ||x - G(z)||^2 / n over the rows of x, at the z that Adam finds: what its search leaves of an image.
 
     Methods that search by Adam take their penalty from it (`csgm-dcgan`). It is no less than the representation error,
     and four times as much for a convolutional VAE of digits.
     """
     whole = Identity(generator.n)
-    fits = [search_latent(generator, whole, part, MISFIT_SEARCH, rng).x for part in x.split(IMAGES_AT_ONCE)]
+    parts = x.split(IMAGES_AT_ONCE)
+    fits = [search_latent(whole, part, generator, 0.0, rng=rng, options=MISFIT_SEARCH).x_hat for part in parts]
     return (torch.cat(fits) - x).square().mean().item()
 
 
@@ -69,7 +70,7 @@ def representation_errors(name: str, dataset: Dataset, images: int, split: Split
     if images > len(chosen):
         raise UsageError(f"{images} {split} images asked for, {dataset.name} has {len(chosen)}")
     x = chosen[:images].signals()
-    errors = (nearest(prior.generator, x, stream("project", name)).x - x).square().mean(1)
+    errors = (nearest(x, prior.generator, rng=stream("project", name)).x_hat - x).square().mean(1)
     return pd.DataFrame(
         {
             "prior": name,

@@ -32,7 +32,7 @@ from torch import Tensor, nn
 from csbench.operators import LinearOperator
 from csbench.priors.generator import Generator
 from csbench.priors.precision import fast_bf16
-from csbench.solvers.latent.adam import LatentFit
+from csbench.solvers.latent.adam import LatentSolution, check_penalty
 
 CHUNK_BYTES = 100e6  # about what the rows that move together may take
 COPIES = 8  # of a row's image and of its inverse Hessian, autograd's memory of the activations included
@@ -40,12 +40,11 @@ DAMPING = 0.01  # of the mean curvature, lest the first steps run off along dire
 REACH = 0.5  # no step is longer than this times sqrt(latent_dim), the length of a typical z
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FastSearch:
     """How z is searched for.
 
     Attributes:
-        lmbd: weight of ||z||^2, zero or more.
         candidates: draws z ~ N(0, I) among which every image finds its starts.
         restarts: starts per image, the best of the candidates.
         rung: steps between two halvings of an image's starts.
@@ -55,7 +54,6 @@ class FastSearch:
         bf16: whether it is used, as it only ever is for float32; None: where the processor is fast at it.
     """
 
-    lmbd: float
     candidates: int = 1000
     restarts: int = 10
     rung: int = 6
@@ -65,8 +63,8 @@ class FastSearch:
     bf16: bool | None = None
 
     def __post_init__(self) -> None:
-        if not (self.lmbd >= 0 and self.flat >= 0) or min(self.restarts, self.rung, self.rungs) < 1:
-            raise ValueError(f"{self}: lmbd >= 0, flat >= 0 and counts of one or more are needed")
+        if not self.flat >= 0 or min(self.restarts, self.rung, self.rungs) < 1:
+            raise ValueError(f"{self}: flat >= 0 and counts of one or more are needed")
         if self.candidates < self.restarts:
             raise ValueError(f"{self}: no fewer candidates than restarts are needed")
         if not 0 <= self.rough < self.rungs:
@@ -78,52 +76,60 @@ class FastSearch:
         return fast and self.rough > 0 and y.dtype == torch.float32
 
 
+DEFAULT = FastSearch()
+
+
 def search_latent_fast(
-    generator: Generator,
     A: LinearOperator,
     y: Float[Tensor, "batch m"],
-    search: FastSearch,
+    generator: Generator,
+    lmbd: float,
+    *,
     rng: torch.Generator,
-) -> LatentFit:
+    options: FastSearch = DEFAULT,
+) -> LatentSolution:
     """Run the search for every row of y. The answer to a row does not depend on the other rows, up to rounding.
 
     Args:
-        generator: of n pixels, its weights frozen.
         A: operator of shape (m, n).
         y: shape [batch, m].
+        generator: of n pixels, its weights frozen.
+        lmbd: weight of ||z||^2, zero or more.
         rng: draws the candidates, which all images share.
 
     Returns:
-        The best start of each image. Its diagnostics are those of `search_latent`, where `generator_evaluations` counts
+        the best start of each image, as `search_latent` does, but that `generator_evaluations` counts
         all the candidates for each image, `restart_spread` compares the last objective of every start, be it dropped or
         not, `winning_restart` is the start's rank in the screening and `late_decrease` is that over the last rung.
     """
+    check_penalty(lmbd)
     latent_dim = generator.latent_dim
-    candidates = torch.randn(search.candidates, latent_dim, generator=rng, dtype=torch.float32).to(y)
-    low = search.in_bf16(y)
-    objective = _Objective(generator, A, search.lmbd)
-    rough = _Objective(deepcopy(generator).bfloat16(), A.to(torch.bfloat16), search.lmbd) if low else objective
+    candidates = torch.randn(options.candidates, latent_dim, generator=rng, dtype=torch.float32).to(y)
+    low = options.in_bf16(y)
+    objective = _Objective(generator, A, lmbd)
+    rough = _Objective(deepcopy(generator).bfloat16(), A.to(torch.bfloat16), lmbd) if low else objective
     rows = max(1, int(CHUNK_BYTES / (COPIES * (A.shape[1] + latent_dim**2) * y.element_size())))
     measured, pulled = map(
         torch.cat,
         zip(*(rough.measured_and_pulled_back(z, rng) for z in candidates.split(rows)), strict=True),
     )
-    metric = _inverse_hessian(pulled, search.lmbd)
+    metric = _inverse_hessian(pulled, lmbd)
     parts = []
-    for target in y.split(max(1, rows // search.restarts)):
+    for target in y.split(max(1, rows // options.restarts)):
         # f up to ||y||^2, which is the same for all candidates of an image
-        screened = measured.square().sum(1) + search.lmbd * candidates.square().sum(1) - 2 * (target @ measured.T)
-        starts = candidates[screened.topk(search.restarts, 1, largest=False).indices]
-        parts.append(_descend(objective, rough, target, starts, metric, search))
-    diagnostics = {name: torch.cat([part.diagnostics[name] for part in parts]) for name in parts[0].diagnostics}
-    diagnostics["generator_evaluations"] += len(candidates)
-    return LatentFit(torch.cat([part.z for part in parts]), torch.cat([part.x for part in parts]), diagnostics)
+        screened = measured.square().sum(1) + lmbd * candidates.square().sum(1) - 2 * (target @ measured.T)
+        starts = candidates[screened.topk(options.restarts, 1, largest=False).indices]
+        parts.append(_descend(objective, rough, target, starts, metric, options))
+    found = LatentSolution(*(torch.cat([getattr(part, f.name) for part in parts]) for f in fields(LatentSolution)))
+    found.generator_evaluations.add_(len(candidates))
+    return found
 
 
 def first_metric(
-    generator: nn.Module,
     A: LinearOperator,
+    generator: nn.Module,
     lmbd: float,
+    *,
     draws: Float[Tensor, "draws latent_dim"],
     rng: torch.Generator,
 ) -> Float[Tensor, "latent_dim latent_dim"]:
@@ -133,20 +139,22 @@ def first_metric(
 
 
 def descend_from(
-    generator: nn.Module,
     A: LinearOperator,
     y: Float[Tensor, "batch m"],
-    search: FastSearch,
+    generator: nn.Module,
+    lmbd: float,
+    *,
     starts: Float[Tensor, "batch latent_dim"],
     metric: Float[Tensor, "latent_dim latent_dim"],
-) -> LatentFit:
+    options: FastSearch = DEFAULT,
+) -> LatentSolution:
     """BFGS from one given start for each row of y, which is not dropped on the way.
 
     Args:
         metric: of `first_metric`.
     """
-    objective = _Objective(generator, A, search.lmbd)
-    return _descend(objective, objective, y, starts[:, None], metric, search)
+    objective = _Objective(generator, A, lmbd)
+    return _descend(objective, objective, y, starts[:, None], metric, options)
 
 
 @dataclass(frozen=True)
@@ -225,8 +233,8 @@ def _inverse_hessian(pulled: Float[Tensor, "draws latent_dim"], lmbd: float) -> 
 
 
 def _descend(
-    objective: _Objective, rough: _Objective, y: Tensor, starts: Tensor, metric: Tensor, search: FastSearch
-) -> LatentFit:
+    objective: _Objective, rough: _Objective, y: Tensor, starts: Tensor, metric: Tensor, options: FastSearch
+) -> LatentSolution:
     """The descent from starts of shape [batch, restarts, latent_dim].
 
     `rough` stands in for the objective in the first rungs, and `metric` is the first inverse Hessian.
@@ -244,19 +252,19 @@ def _descend(
     winner, iterations = torch.zeros_like(image[:batch]), torch.zeros_like(image[:batch])
     evaluations = torch.full_like(winner, restarts + 1)  # those at the starts, and the one of the answer
     function = rough
-    for rung in range(search.rungs):
-        if rung == search.rough and function is not objective:
+    for rung in range(options.rungs):
+        if rung == options.rough and function is not objective:
             function = objective
             value, gradient = function.value_and_gradient(live.z, live.target)
             live = replace(live, objective=value, gradient=gradient)
             evaluations[live.image[::restarts]] += restarts
         live = replace(live, before=live.objective)
-        for _ in range(search.rung):
+        for _ in range(options.rung):
             live = _step(live, function)
         reached[live.image, live.rank] = live.objective
         images = live.image[::restarts]
-        iterations[images] += search.rung
-        evaluations[images] += search.rung * restarts
+        iterations[images] += options.rung
+        evaluations[images] += options.rung * restarts
 
         live = live.best(restarts, (restarts + 1) // 2)
         restarts = (restarts + 1) // 2
@@ -264,25 +272,26 @@ def _descend(
         found[images], winner[images] = best.z, best.rank
         fell[images] = (best.before - best.objective) / best.before.clamp_min(torch.finfo(y.dtype).tiny)
         if restarts == 1 and function is objective:
-            live = live.select(~(fell[images] <= search.flat))
+            live = live.select(~(fell[images] <= options.flat))
         if not len(live.image):
             break
 
     with torch.no_grad():
-        x = objective.generator(found)
-        residual = (objective.A(x) - y).norm(dim=1)
-    diagnostics = {
-        "iterations": iterations,
-        "generator_evaluations": evaluations,
-        "objective": residual.square() + search.lmbd * found.square().sum(1),
-        "residual": residual,
-        "restart_spread": reached.std(1) if search.restarts > 1 else torch.zeros_like(residual),
-        "winning_restart": winner,
-        "late_decrease": fell,
-        "converged": fell <= search.flat,
-        "bf16": torch.full((batch,), rough is not objective),
-    }
-    return LatentFit(found, x, diagnostics)
+        x_hat = objective.generator(found)
+        residual = (objective.A(x_hat) - y).norm(dim=1)
+    return LatentSolution(
+        found,
+        x_hat,
+        iterations=iterations,
+        generator_evaluations=evaluations,
+        objective=residual.square() + objective.lmbd * found.square().sum(1),
+        residual=residual,
+        restart_spread=reached.std(1) if options.restarts > 1 else torch.zeros_like(residual),
+        winning_restart=winner,
+        late_decrease=fell,
+        converged=fell <= options.flat,
+        bf16=torch.full((batch,), rough is not objective),
+    )
 
 
 def _step(rows: _Rows, function: _Objective) -> _Rows:

@@ -65,7 +65,7 @@ def largest(v: Float[np.ndarray, "batch n"], k: int) -> Bool[np.ndarray, "batch 
     return chosen & (v != 0)
 
 
-def omp(B: Float[Tensor, "m n"], y: Float[Tensor, "batch m"], k: int, noise_norm: float = 0.0) -> SparseSolution:
+def omp(B: Float[Tensor, "m n"], y: Float[Tensor, "batch m"], k: int, *, noise_norm: float = 0.0) -> SparseSolution:
     """Orthogonal matching pursuit (Pati, Rezaiifar, Krishnaprasad 1993; Tropp and Gilbert 2007).
 
     Each step takes the column with the largest inner product with the residual, whatever the norms of the columns, and
@@ -92,6 +92,7 @@ def cosamp(
     B: Float[Tensor, "m n"],
     y: Float[Tensor, "batch m"],
     k: int,
+    *,
     noise_norm: float = 0.0,
     project: Projection = largest,
     iterations: int = 50,
@@ -135,9 +136,10 @@ def cosamp(
 
 def iht(
     A: LinearOperator,
-    psi: Transform,
     y: Float[Tensor, "batch m"],
+    psi: Transform,
     k: int,
+    *,
     noise_norm: float = 0.0,
     iterations: int = 500,
     tol: float = 1e-5,
