@@ -275,7 +275,12 @@ def test_no_text_ends_a_cell_of_markdown_or_begins_a_tag():
     ],
 )
 def test_the_board_says_what_a_prior_was_learned_from(prior, shown, tmp_path, monkeypatch):
-    card = {"family": "random-relu", "measurements": "none: not trained"}
+    card = {
+        "name": "random-relu-mnist",
+        "family": "random-relu",
+        "dataset": "mnist",
+        "measurements": "none: not trained",
+    }
     (tmp_path / "random-relu-mnist.json").write_text(json.dumps(card))
     monkeypatch.setenv("CSBENCH_WEIGHTS", str(tmp_path))
     rows = frame(good=good, lasso_dct=bad)
