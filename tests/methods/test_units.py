@@ -136,8 +136,7 @@ def test_one_measurement_and_more_than_pixels(name, m):
     try:
         found = recover(name, from_matrix(A.matrix()), y, 0.01)
     except NotApplicable as reason:
-        assert str(reason)
-        return
+        pytest.skip(str(reason))
     assert found.x_hat.isfinite().all()
 
 
