@@ -69,7 +69,7 @@ def journalled(results: Path) -> int:
         return 0  # it is about to be made
 
 
-def wait_for_cells(results: Path, count: int, seconds: float = 60) -> None:
+def wait_for_cells(results: Path, count: int, seconds: float = 180) -> None:
     deadline = time.monotonic() + seconds
     while journalled(results) < count:
         assert time.monotonic() < deadline, f"{journalled(results)} of {count} cells were journalled in {seconds:g} s"

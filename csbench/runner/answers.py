@@ -84,7 +84,7 @@ def decoded(answer: bytes, given: Measurement, seconds: float) -> Outcome:
         return _decoded(answer, given, seconds)
     except Wrong as error:
         return Outcome("failed", words(f"the answer of the worker process {error}"))
-    except (ValueError, TypeError, KeyError, struct.error, RecursionError, OverflowError) as error:
+    except Exception as error:  # bytes of any kind may have come
         return Outcome("failed", words(f"the answer of the worker process cannot be read ({type(error).__name__})"))
 
 

@@ -11,6 +11,7 @@ from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _received: list[int] = []
+_terminals: list[int] = []  # the standard streams that are one
 
 
 class Interrupted(KeyboardInterrupt):
@@ -32,6 +33,7 @@ def interruptible() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    _terminals[:] = [stream for stream in (1, 2) if os.isatty(stream)]  # once one has closed, nobody can tell
     former = {number: signal.getsignal(number) for number in SIGNALS}
     for number, handler in former.items():
         if handler != signal.SIG_IGN:
@@ -62,8 +64,6 @@ def _stop(number: int, frame: FrameType | None) -> None:
 def _leave_terminal() -> None:
     """What would be written to a terminal that has closed goes nowhere, rather than failing."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in (1, 2):
-        with contextlib.suppress(OSError):
-            if os.isatty(stream) or not os.path.exists(f"/proc/self/fd/{stream}"):
-                os.dup2(nowhere, stream)
+    for stream in _terminals:
+        os.dup2(nowhere, stream)
     os.close(nowhere)

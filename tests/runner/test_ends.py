@@ -132,8 +132,8 @@ def test_a_terminal_that_closes(tmp_path, many, environment, install_plugin, mar
     )
     os.close(slave)
     wait_for_cells(tmp_path / "results", 1)
-    os.close(master)  # what a window does; the kernel hangs up on no session without a controlling terminal
-    process.send_signal(signal.SIGHUP)
+    process.send_signal(signal.SIGHUP)  # as the kernel does to whom the terminal controls
+    os.close(master)
     assert process.wait(30) == 128 + signal.SIGHUP
     assert not marked(mark)
     assert len(load_results("tiny", tmp_path / "results")) >= 3
