@@ -16,10 +16,8 @@ from csbench.operators import Gaussian, LinearOperator, SubsampledDCT, from_matr
 SHAPE = (1, 28, 28)
 CHEAP = {"steps": 8, "restarts": 2, "candidates": 40, "max_iterations": 200, "max_iter": 200}
 SLOW = ("lasso-cvxpy", "lasso-sklearn", "csgm-vae-fast", "csgm-wgan", "csgm-conv-vae", "csgm-dcgan-paper", "mfa")
-CHAOTIC = {"d-amp": 0.2, "csgm-vae-fast": 0.05}  # what rounding may grow to, where images are wrong or searches are cut short
-    "d-amp": 0.2,
-    "csgm-vae-fast": 0.05,
-}  # what rounding may grow to: wrong images, or a search that is cut short
+# What rounding may grow to, where images come out wrong or a search is cut short
+CHAOTIC = {"d-amp": 0.2, "csgm-vae-fast": 0.05}
 
 
 def named() -> list:
