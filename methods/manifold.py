@@ -188,12 +188,11 @@ class LocalTangentPlane(_Sampled):
         x_hat = given.y.new_empty(0)
         for _ in range(self.passes):
             nearest = distances.topk(min(self.neighbours, len(images)), largest=False).indices
-            x_hat = torch.stack(
-                [
-                    _in_plane(images[rows], measured[rows], y, given.noise_std, self.dimension)
-                    for rows, y in zip(nearest, given.y, strict=True)
-                ]
+            found = (
+                _in_plane(images[rows], measured[rows], y, given.noise_std, self.dimension)[None]
+                for rows, y in zip(nearest, given.y, strict=True)
             )
+            x_hat = torch.cat([given.y.new_empty(0, given.n).double(), *found])
             distances = torch.cdist(x_hat.to(images), images)
         return x_hat
 

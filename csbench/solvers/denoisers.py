@@ -53,7 +53,7 @@ def _each(one: Callable[[np.ndarray, float, int | None], np.ndarray], image_shap
 
     def denoise(noisy: Tensor, sigma: Tensor) -> Tensor:
         images, levels = noisy.reshape(-1, *shape).cpu().numpy(), sigma.clamp_min(FAINTEST).tolist()
-        clean = np.stack([one(image, level, axis) for image, level in zip(images, levels, strict=True)])
+        clean = np.array([one(image, level, axis) for image, level in zip(images, levels, strict=True)])
         return torch.from_numpy(clean).to(noisy).reshape(noisy.shape).clamp(0, 1)
 
     return denoise

@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy import sparse
 
-from csbench import Measurement, Method, NotApplicable, Problem, Recovery, get_method, stream
+from csbench import Measurement, Method, Problem, Recovery, get_method, stream
 from csbench.catalogue.registry import entries
 from csbench.core.errors import ShapeError
 from csbench.operators import Gaussian, LinearOperator, SubsampledDCT, from_matrix, scaled
@@ -16,10 +16,8 @@ from csbench.operators import Gaussian, LinearOperator, SubsampledDCT, from_matr
 SHAPE = (1, 28, 28)
 CHEAP = {"steps": 8, "restarts": 2, "candidates": 40, "max_iterations": 200, "max_iter": 200}
 SLOW = ("lasso-cvxpy", "lasso-sklearn", "csgm-vae-fast", "csgm-wgan", "csgm-conv-vae", "csgm-dcgan-paper", "mfa")
-CHAOTIC = {
-    "d-amp": 0.2,
-    "csgm-vae-fast": 0.05,
-}  # what rounding may grow to: wrong images, or a search that is cut short
+# What rounding may grow to, where images come out wrong or a search is cut short
+CHAOTIC = {"d-amp": 0.2, "csgm-vae-fast": 0.05}
 
 
 def named() -> list:
@@ -133,10 +131,14 @@ def test_an_operator_that_sees_nothing(name, m, noise_std):
 def test_one_measurement_and_more_than_pixels(name, m):
     A = Gaussian.draw(m, 784, stream("A"))
     y = A(torch.rand(2, 784, generator=stream("x")))
+<<<<<<< HEAD
     try:
         found = recover(name, from_matrix(A.matrix()), y, 0.01)
     except NotApplicable as reason:
         pytest.skip(str(reason))
+=======
+    found = recover(name, from_matrix(A.matrix()), y, 0.01)
+>>>>>>> w-numbers
     assert found.x_hat.isfinite().all()
 
 

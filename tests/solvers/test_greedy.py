@@ -314,3 +314,18 @@ def test_faces_are_served_or_refused(name):
 @pytest.mark.parametrize("name", METHODS)
 def test_the_suite_of_digits_is_tuned(name):
     assert get_method(name)().bind("mnist", "gaussian", 0.1).params()["oversampling"] is not None
+
+
+@pytest.mark.parametrize(("shape", "level"), [((1, 27, 31), 2), ((1, 33, 33), 3), ((3, 13, 22), 2), ((1, 1, 9), 2)])
+def test_trees_of_odd_sides_hold_every_coefficient_once(shape, level):
+    trees = wavelet_trees(shape, level)
+    n = int(np.prod(shape))
+    assert sorted(trees.order) == list(range(n))
+    assert (trees.after > np.arange(n)).all()
+    chosen = trees.project(np.ones((1, n)), 10)[0]
+    roots = [p for p in range(n) if not any(q < p < trees.after[q] for q in range(p))]
+    assert chosen.sum() == 10
+    parents = {p: max((q for q in range(p) if p < trees.after[q]), default=None) for p in range(n)}
+    for p in range(n):
+        if chosen[trees.order[p]] and p not in roots:
+            assert chosen[trees.order[parents[p]]], "a chosen coefficient has its parent"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from csbench import Problem, get_method, stream
 from csbench.core.measurement import Measurement
 from csbench.core.method import Recovery
-from csbench.operators import DenseMatrix, Gaussian, Identity, LinearOperator, RandomPixelMask
+from csbench.operators import DenseMatrix, Gaussian, Identity, LinearOperator, RandomPixelMask, from_matrix
 from csbench.solvers.total_variation import gradient, gradient_adjoint, tv_path
 
 Shape = tuple[int, int, int]
@@ -171,3 +171,18 @@ def test_penalty_rules():
     assert recovered(given).diagnostics["alpha"][0].item() == pytest.approx(given.noise_std)
     silent = Measurement(given.A, given.y, 0.0, given.image_shape)
     assert 0 < recovered(silent).diagnostics["alpha"][0] < 0.1
+
+
+@pytest.mark.parametrize("box", [False, True])
+def test_equal_columns_end_with_a_certificate_or_a_flag(box):
+    A = torch.randn(30, 144, generator=stream("A"), dtype=torch.float64) / 30**0.5
+    A[:, 1::2] = A[:, ::2]
+    y = torch.rand(2, 144, generator=stream("x"), dtype=torch.float64) @ A.T
+    for alpha in (1e-2, 1e-6):
+        done, cut = (
+            tv_path(from_matrix(A), y, (1, 12, 12), [alpha], box=box, iterations=most)[0] for most in (4000, 20)
+        )
+        assert torch.equal(done.converged, done.gap <= 1e-4)
+        assert (done.iterations <= 4000).all()
+        assert not cut.converged.any()
+        assert done.x_hat.isfinite().all()
