@@ -13,7 +13,7 @@ from csbench.core.method import Method, NotApplicable, Recovery
 from csbench.core.prepared import prepared
 from csbench.priors import checkpoint
 from csbench.priors.generator import Generator, load_prior
-from csbench.solvers.latent.adam import LatentSearch, search_latent
+from csbench.solvers.latent.csgm import LatentSearch, search_latent
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from csbench.core.errors import CheckpointError, MissingWeights
 from csbench.core.measurement import Measurement
 from csbench.methods._csgm import CsgmByAdam
 from csbench.priors import checkpoint
-from csbench.solvers.latent.adam import LatentSearch
+from csbench.solvers.latent.csgm import LatentSearch
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ from csbench.runner.plan import make_cells  # noqa: E402
 from csbench.runner.solving import solve  # noqa: E402
 from csbench.solvers import denoisers, plug_and_play, total_variation  # noqa: E402
 from csbench.solvers.lasso import admm, path, splitting  # noqa: E402
-from csbench.solvers.latent import adam, projection, quasi_newton  # noqa: E402
+from csbench.solvers.latent import csgm, projection, quasi_newton  # noqa: E402
 from csbench.solvers.sparse import greedy, wavelet_trees  # noqa: E402
 
 SHAPE = (1, 8, 8)
@@ -131,8 +131,8 @@ def priors() -> None:
     A, rng = Gaussian.draw(M, N, stream("test")), stream("rng")
     x = images(BATCH, N)
     generator = ReLUGenerator.random(4, [16], N, rng).requires_grad_(False)
-    slow = adam.LatentSearch(restarts=2, steps=5, learning_rate=0.1)
-    adam.search_latent(A, A(x), generator, 0.1, rng=rng, options=slow)
+    slow = csgm.LatentSearch(restarts=2, steps=5, learning_rate=0.1)
+    csgm.search_latent(A, A(x), generator, 0.1, rng=rng, options=slow)
     fast = quasi_newton.FastSearch(candidates=20, restarts=4, rung=2, rungs=4, bf16=True)
     quasi_newton.search_latent_fast(A, A(x), generator, 0.1, rng=rng, options=fast)
     projection.nearest(x, generator, rng=rng)
@@ -167,8 +167,8 @@ def refusals() -> None:
     refused(total_variation.gradient, x)
     generator = ReLUGenerator.random(4, [16], N, rng)
     refused(generator, images(4))
-    options = adam.LatentSearch(restarts=2, steps=5, learning_rate=0.1)
-    refused(adam.search_latent, A, y[0], generator, 0.1, rng=rng, options=options)
+    options = csgm.LatentSearch(restarts=2, steps=5, learning_rate=0.1)
+    refused(csgm.search_latent, A, y[0], generator, 0.1, rng=rng, options=options)
     Measurement(A, y, 0.1, SHAPE)
     refused(Measurement, A, y[0], 0.1, SHAPE)
     Recovery(x, {"residual": torch.ones(BATCH)})

@@ -40,7 +40,7 @@ from csbench.results.artefact_kinds import DECOMPOSITIONS
 from csbench.results.artefacts import Row, held
 from csbench.runner.plan import Cell, make_cells
 from csbench.solvers.latent import projection as project
-from csbench.solvers.latent.adam import LatentSearch, LatentSolution, search_latent
+from csbench.solvers.latent.csgm import LatentSearch, LatentSolution, search_latent
 from csbench.solvers.latent.in_range import InRange
 from csbench.solvers.latent.quasi_newton import FastSearch, descend_from, first_metric, search_latent_fast
 

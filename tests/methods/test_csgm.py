@@ -9,7 +9,7 @@ from csbench.methods.csgm_conv import CsgmDCGAN
 from csbench.operators import Gaussian
 from csbench.priors import checkpoint
 from csbench.priors.generator import MLPGenerator
-from csbench.solvers.latent.adam import LatentSearch, search_latent
+from csbench.solvers.latent.csgm import LatentSearch, search_latent
 
 from ..cards import about
 

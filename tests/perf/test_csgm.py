@@ -11,7 +11,7 @@ from torch import nn
 from csbench import Problem, load_prior, stream
 from csbench.core.measurement import Measurement
 from csbench.operators import from_matrix
-from csbench.solvers.latent.adam import LatentSearch, LatentSolution, search_latent
+from csbench.solvers.latent.csgm import LatentSearch, LatentSolution, search_latent
 from csbench.solvers.latent.quasi_newton import FastSearch, search_latent_fast
 
 PAPER = LatentSearch(restarts=10, steps=1000, learning_rate=0.01, bf16=False)

@@ -5,7 +5,7 @@ import time
 import torch
 
 from csbench import Problem, get_method, load_prior, stream
-from csbench.solvers.latent.adam import LatentSearch, search_latent
+from csbench.solvers.latent.csgm import LatentSearch, search_latent
 
 
 def seconds(function) -> float:

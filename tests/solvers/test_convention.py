@@ -16,7 +16,7 @@ from csbench.operators import Gaussian
 from csbench.priors.generator import ReLUGenerator
 from csbench.solvers import denoisers, plug_and_play, total_variation
 from csbench.solvers.lasso import admm, path
-from csbench.solvers.latent import adam, quasi_newton
+from csbench.solvers.latent import csgm, quasi_newton
 from csbench.solvers.sparse import greedy
 
 OPERATORS, PRIORS = {"A", "B"}, {"psi", "generator", "denoise", "image_shape"}
@@ -106,8 +106,8 @@ def test_answers_hold_what_is_promised_for_every_image():
         *path.lasso_path(B, y, [0.1, 0.01]), path.solve_discrepancy(B, y, 0.1), path.basis_pursuit(B, y),
         *admm.lasso_path(B, y, psi, [0.1], tol=1e-6), *total_variation.tv_path(A, y, SHAPE, [0.1]),
         greedy.omp(B, y, 3), greedy.cosamp(B, y, 3), greedy.iht(A, y, psi, 3),
-        adam.search_latent(
-            A, y, G, 0.1, rng=rng, options=adam.LatentSearch(restarts=2, steps=4, learning_rate=0.1)
+        csgm.search_latent(
+            A, y, G, 0.1, rng=rng, options=csgm.LatentSearch(restarts=2, steps=4, learning_rate=0.1)
         ),
         quasi_newton.search_latent_fast(A, y, G, 0.1, rng=rng, options=few),
         plug_and_play.damp(A, y, denoise, rng=rng, iterations=2),

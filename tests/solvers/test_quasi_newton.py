@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from csbench import Problem, load_prior, stream
 from csbench.operators import Gaussian, RandomPixelMask
 from csbench.priors.generator import Generator
-from csbench.solvers.latent.adam import LatentSearch, search_latent
+from csbench.solvers.latent.csgm import LatentSearch, search_latent
 from csbench.solvers.latent.quasi_newton import DAMPING, FastSearch, _inverse_hessian, _Objective, search_latent_fast
 
 EXACT = FastSearch(bf16=False)

@@ -19,7 +19,7 @@ from csbench.core.errors import UsageError
 from csbench.core.seeding import stream
 from csbench.operators import Identity
 from csbench.priors.generator import Generator, load_prior
-from csbench.solvers.latent.adam import LatentSearch, LatentSolution, search_latent
+from csbench.solvers.latent.csgm import LatentSearch, LatentSolution, search_latent
 from csbench.solvers.latent.quasi_newton import FastSearch, search_latent_fast
 
 SEARCH = FastSearch(restarts=10, rung=60, rungs=20, flat=1e-6, rough=0)

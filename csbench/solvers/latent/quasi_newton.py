@@ -1,4 +1,4 @@
-"""The search of `csbench.solvers.latent.adam` by a quasi-Newton method: the same minima in far fewer evaluations of G.
+"""The search of `csbench.solvers.latent.csgm` by a quasi-Newton method: the same minima in far fewer evaluations of G.
 
     minimise  f(z) = ||A G(z) - y||^2 + lmbd ||z||^2   over z,
 
@@ -32,7 +32,7 @@ from torch import Tensor, nn
 from csbench.operators import LinearOperator
 from csbench.priors.generator import Generator
 from csbench.priors.precision import fast_bf16
-from csbench.solvers.latent.adam import LatentSolution, check_penalty
+from csbench.solvers.latent.csgm import LatentSolution, check_penalty
 
 CHUNK_BYTES = 100e6  # about what the rows that move together may take
 COPIES = 8  # of a row's image and of its inverse Hessian, autograd's memory of the activations included
