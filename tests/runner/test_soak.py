@@ -181,7 +181,7 @@ class Round:
         most = 0
         for _ in range(self.chance.randint(1, MOST_INTERRUPTIONS)):
             both = [self._start(*limits) for _ in range(2)]
-            time.sleep(self.chance.uniform(0.3, 8.0))
+            self._wait(both)
             self._strike(both)
             for process in both:
                 self._ended(process, reference, whole=False)
@@ -195,6 +195,13 @@ class Round:
         self._ended(self._start(*limits), reference, whole=True)
         assert not nobody_left(self.mark)
         assert not list((self.folder / "tmp").glob("csbench-*")), "the last run tidies up"
+
+    def _wait(self, both: list[subprocess.Popen]) -> None:
+        """Mostly until methods run, and some seconds more; sometimes only while the runs start."""
+        deadline = time.monotonic() + (60 if self.chance.random() < 0.8 else 0)
+        while len(marked(self.mark)) < 5 and time.monotonic() < deadline and any(p.poll() is None for p in both):
+            time.sleep(0.1)
+        time.sleep(self.chance.uniform(0.3, 8.0))
 
     def _start(self, *arguments: str) -> subprocess.Popen:
         self.tally["runs"] += 1
