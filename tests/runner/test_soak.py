@@ -152,6 +152,15 @@ def finished(results: Path) -> int:
     return journalled(results)
 
 
+def answers_to_signals(pid: int) -> bool:
+    """Whether Python is so far that csbench handles SIGTERM, or the process has ended."""
+    with contextlib.suppress(OSError, StopIteration):
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        caught = int(next(line for line in lines if line.startswith("SigCgt:")).split()[1], 16)
+        return bool(caught >> (signal.SIGTERM - 1) & 1)
+    return True
+
+
 def nobody_left(mark: str, seconds: float = 2.0) -> list[str]:
     """The commands of processes that are still there after so long."""
     deadline = time.monotonic() + seconds
@@ -197,11 +206,14 @@ class Round:
         assert not list((self.folder / "tmp").glob("csbench-*")), "the last run tidies up"
 
     def _wait(self, both: list[subprocess.Popen]) -> None:
-        """Mostly until methods run, and some seconds more; sometimes only while the runs start."""
-        deadline = time.monotonic() + (60 if self.chance.random() < 0.8 else 0)
-        while len(marked(self.mark)) < 5 and time.monotonic() < deadline and any(p.poll() is None for p in both):
+        """Mostly until methods run, and some seconds more; sometimes only until both runs answer to signals."""
+        wanted = 5 if self.chance.random() < 0.8 else 2  # processes
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and any(process.poll() is None for process in both):
+            if len(marked(self.mark)) >= wanted and all(answers_to_signals(process.pid) for process in both):
+                break
             time.sleep(0.1)
-        time.sleep(self.chance.uniform(0.3, 8.0))
+        time.sleep(self.chance.uniform(0.0, 8.0))
 
     def _start(self, *arguments: str) -> subprocess.Popen:
         self.tally["runs"] += 1
