@@ -102,4 +102,4 @@ class PnPADMM(_PlugAndPlay):
         return Recovery(x_hat, {"residual": (given.A(x_hat) - given.y).norm(dim=1)})
 
 
-configurations = {"pnp-admm-tv": PnPADMM(denoiser="tv", strength=0.3)}
+configurations = {"pnp-admm-tv": PnPADMM(denoiser="tv", strength=0.8)}

@@ -64,9 +64,9 @@ def differences(old: Closure, new: Closure, old_root: Path, new_root: Path) -> t
         matcher = SequenceMatcher(None, [_alike(s) for s in theirs], [_alike(s) for s in ours], autojunk=False)
         for tag, a, b, c, d in matcher.get_opcodes():
             if tag != "equal":
-                known = " ".join(s.text for s in theirs[a:b])
+                known, still = (" ".join(s.text for s in part) for part in (theirs[a:b], ours[c:d]))
                 forms = {_without_numbers(s.text) for s in theirs[a:b]}
-                gone += [one for s in theirs[a:b] if other and (one := _changed(old, other, s, old_root, ""))]
+                gone += [one for s in theirs[a:b] if other and (one := _changed(old, other, s, old_root, still))]
                 for s in ours[c:d]:
                     if (one := _changed(new, unit, s, new_root, known)) is not None:
                         number = _without_numbers(s.text) in forms and s.text not in known
@@ -140,7 +140,7 @@ def _imports(these: Closure, others: Closure, root: Path) -> Iterator[Changed]:
 def _changed(code: Closure, unit: Unit, statement: Statement, root: Path, known: str) -> Changed | None:
     """
     Args:
-        known: the text of what stood here before; a branch that is in it is nothing new.
+        known: the text of what stands here in the other code; a branch that is in it is there in both.
     """
     node = statement.node
     if isinstance(node, ast.Global | ast.Nonlocal):

@@ -109,9 +109,7 @@ def admm(
 
         v <- argmin ||A v - y||^2 / noise_std^2 + ||v - (x - u)||^2 / sigma^2,   x <- D_sigma(v + u),   u <- u + v - x
 
-    The noise level may fall from one iteration to the next (Zhang et al. 2022). u is the dual over a penalty that is as
-    1 / sigma^2, so it falls with it (Boyd et al. 2011, section 3.4.1): else what was learned of the first, rough images
-    weighs on the last, and some digits at m = n / 2 never come out. What is done before the first takes
+    The noise level may fall from one iteration to the next (Zhang et al. 2022). What is done before the first takes
     about m^2 n + 10 m^3 operations and an m x m matrix, whatever A is.
 
     Args:
@@ -123,8 +121,7 @@ def admm(
     m, n = A.shape
     eigenvalues, U = torch.linalg.eigh(A(A.adjoint(torch.eye(m, dtype=y.dtype, device=y.device))))
     x, u = y.new_zeros(len(y), n), y.new_zeros(len(y), n)
-    for sigma, before in zip(sigmas, [sigmas[0], *sigmas[:-1]], strict=True):
-        u = u * (sigma / before) ** 2
+    for sigma in sigmas:
         v = x - u
         weights = eigenvalues.clamp_min(0) + (max(noise_std, FAINTEST) / sigma) ** 2
         noisy = v + A.adjoint((y - A(v)) @ U / weights @ U.T) + u

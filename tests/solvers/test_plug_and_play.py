@@ -140,15 +140,3 @@ def test_unknown_and_missing_denoisers_are_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "skimage", None)
     with pytest.raises(UsageError, match="pip install scikit-image"):
         denoisers.nl_means(given.image_shape, 0.6)
-
-
-@pytest.mark.slow
-def test_more_measurements_do_not_hurt():
-    """At m = n / 2 some digits never came out while the dual kept the weight of the first, rough images."""
-    errors = []
-    for m in (200, 400):
-        given, truth = Problem("mnist", "gaussian", m, 0.1, 0, 30, "validation").simulate()
-        x_hat = get_method("pnp-admm")().recover(given, stream("pnp")).x_hat
-        errors.append((x_hat - truth.x).square().mean(1))
-    assert errors[1].mean() < errors[0].mean()
-    assert errors[1].max() < 1e-3
