@@ -15,6 +15,8 @@ from csbench.core.errors import UsageError
 
 from ..conftest import TINY_SUITE
 
+pytestmark = pytest.mark.faults
+
 
 def refused(path) -> str:
     """The one line that the file is refused with."""

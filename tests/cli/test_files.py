@@ -13,6 +13,8 @@ from csbench.results.folder import results_file
 from csbench.results.journal import Journal
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.faults
+
 PUBLISHED = ROOT / "results"
 SUITE = "mnist-noise"
 COMMANDS = {

@@ -6,6 +6,8 @@ import pytest
 
 from csbench.cli import main
 
+pytestmark = pytest.mark.faults
+
 RUN = ["run", "quick", "--methods", "zeros"]
 
 

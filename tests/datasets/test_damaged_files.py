@@ -20,6 +20,8 @@ from csbench.core.errors import DataError
 from csbench.datasets import celeba
 from csbench.datasets.mnist import IDX_TYPES, read_idx
 
+pytestmark = pytest.mark.faults
+
 
 @contextlib.contextmanager
 def about(name: str):

@@ -13,6 +13,8 @@ from csbench.core.errors import DataError, UsageError
 from csbench.core.sound import sound_images
 from csbench.training.batches import as_floats, prepared
 
+pytestmark = pytest.mark.faults
+
 
 def images(count: int = 4, shape: tuple[int, ...] = (1, 4, 6), value: float = 0.5) -> Images:
     pixels = np.full((count, *shape), value, np.float32)

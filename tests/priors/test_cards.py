@@ -18,6 +18,8 @@ from csbench.priors.generator import MLPGenerator, _loaded, load_prior
 from csbench.training import classifier
 from csbench.training.checkpoints import TrainingState
 
+pytestmark = pytest.mark.faults
+
 ABOUT = {
     "family": "vae",
     "dataset": "mnist",

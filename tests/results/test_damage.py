@@ -43,6 +43,8 @@ from csbench.results.store import (
 from tests.conftest import ROOT
 from tests.results.test_store import rows
 
+pytestmark = pytest.mark.faults
+
 SUITE, METHOD = "mnist-noise", "zeros"
 OTHERS = ("lasso-dct", "mean")
 PUBLISHED = ROOT / "results"

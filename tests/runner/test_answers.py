@@ -15,6 +15,8 @@ from csbench.operators import from_matrix
 from csbench.runner.answers import LENGTH, decoded, encoded, for_all, most_bytes, usable, words
 from csbench.runner.solving import Outcome
 
+pytestmark = pytest.mark.faults
+
 GIVEN = Measurement(from_matrix(torch.eye(4)[:2]), torch.ones(3, 2), 0.0, (1, 2, 2))
 GOOD = Outcome("ok", None, np.ones((3, 4), np.float32), {"iterations": np.arange(3.0)}, 1.0, 0.9, 100.0, 1)
 

@@ -23,6 +23,8 @@ from csbench.runner.local import run_cells
 from csbench.runner.plan import Cell, make_cells
 from tests.processes import journalled, linux, marked, start_run, wait_for_cells, workers
 
+pytestmark = pytest.mark.faults
+
 PLUGIN = """
 import os, signal, time
 from dataclasses import dataclass

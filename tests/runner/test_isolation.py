@@ -9,6 +9,8 @@ from csbench import load_results
 from tests.processes import linux, marked
 from tests.runner.misbehaving import SOURCE
 
+pytestmark = pytest.mark.faults
+
 EXPECTED = {
     "honest": ("ok", None),
     "rival": ("ok", None),

@@ -16,6 +16,8 @@ from csbench.runner import scratch as module
 from csbench.runner.scratch import LOCK, scratch, sweep
 from tests.processes import linux
 
+pytestmark = pytest.mark.faults
+
 HOLD = """
 import time
 from csbench.runner.scratch import scratch
