@@ -14,7 +14,8 @@ from pathlib import Path
 from csbench.core.errors import ResultsError
 from csbench.runner.subreaper import end_marked
 
-PREFIX = "csbench-"
+PREFIX = "csbench-run-"
+UNLOCKED = "csbench-run."  # of a folder that has no lock yet
 LOCK = "lock"
 FORGOTTEN_SECONDS = 86_400.0  # after which a folder that never had a lock is nobody's
 
@@ -32,8 +33,7 @@ def scratch() -> Iterator[Path]:
     root = Path(tempfile.gettempdir())
     sweep(root)
     try:
-        folder = Path(tempfile.mkdtemp(prefix=PREFIX))
-        locked = _locked(folder)
+        folder, locked = _locked(Path(tempfile.mkdtemp(prefix=UNLOCKED)))
     except OSError as error:
         raise ResultsError(f"{root}: {error}; set TMPDIR to a folder that can be written to") from error
     try:
@@ -43,19 +43,19 @@ def scratch() -> Iterator[Path]:
         os.close(locked)
 
 
-def _locked(folder: Path) -> int:
-    """A descriptor that holds the lock of a folder; the file gets its name once it is locked."""
-    unnamed = folder / f"{LOCK}.new"
-    descriptor = os.open(unnamed, os.O_RDWR | os.O_CREAT, 0o600)
+def _locked(unlocked: Path) -> tuple[Path, int]:
+    """The folder under its name, which it gets once it is locked, and a descriptor that holds the lock."""
+    descriptor = os.open(unlocked / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     with contextlib.suppress(OSError):  # a file system without locks; nobody else gets it either then
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    unnamed.rename(folder / LOCK)
-    return descriptor
+    folder = unlocked.with_name(PREFIX + unlocked.name.removeprefix(UNLOCKED))
+    unlocked.rename(folder)
+    return folder, descriptor
 
 
 def sweep(root: Path) -> None:
     """Remove what killed runs left behind, with the processes of theirs that nothing else has ended."""
-    for folder in root.glob(f"{PREFIX}*"):
+    for folder in [*root.glob(f"{PREFIX}*"), *root.glob(f"{UNLOCKED}*")]:
         with contextlib.suppress(OSError):
             if folder.stat().st_uid == os.geteuid() and _is_dead(folder):
                 end_marked(folder.name)
@@ -67,8 +67,8 @@ def _is_dead(folder: Path) -> bool:
         return False
     try:
         descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_NOFOLLOW)
-    except FileNotFoundError:
-        return time.time() - folder.stat().st_mtime > FORGOTTEN_SECONDS
+    except FileNotFoundError:  # whoever removed it did not come to the end, or whoever makes it is not that far
+        return folder.name.startswith(PREFIX) or time.time() - folder.stat().st_mtime > FORGOTTEN_SECONDS
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

@@ -80,14 +80,24 @@ def test_two_containers_whose_runs_are_both_process_1(root):
 
 def test_what_is_not_a_runs_stays(root):
     (root / "csbench-of-mine").mkdir()
-    (root / "csbench-file").write_text("")
-    (root / "csbench-link").symlink_to(root / "csbench-of-mine")
+    (root / "csbench-run-file").write_text("")
+    (root / "csbench-run-link").symlink_to(root / "csbench-of-mine")
+    (root / "csbench-run.new").mkdir()
     sweep(root)
-    assert len(list(root.iterdir())) == 3
+    assert len(list(root.iterdir())) == 4
     old = time.time() - 2 * module.FORGOTTEN_SECONDS
-    os.utime(root / "csbench-of-mine", (old, old))
+    for folder in ("csbench-of-mine", "csbench-run.new"):
+        os.utime(root / folder, (old, old))
     sweep(root)
-    assert not (root / "csbench-of-mine").exists(), "left by a run that was killed before it had its lock"
+    assert not (root / "csbench-run.new").exists(), "left by a run that was killed before it had its lock"
+    assert (root / "csbench-of-mine").exists()
+
+
+def test_a_removal_that_was_killed_is_finished(root):
+    (root / "csbench-run-half").mkdir()
+    (root / "csbench-run-half" / "measurements.pt").write_text("")
+    sweep(root)
+    assert not list(root.iterdir())
 
 
 def test_the_lock_is_no_others_to_take(root):

@@ -203,7 +203,7 @@ class Round:
             most = now
         self._ended(self._start(*limits), reference, whole=True)
         assert not nobody_left(self.mark)
-        assert not list((self.folder / "tmp").glob("csbench-*")), "the last run tidies up"
+        assert not list((self.folder / "tmp").glob("csbench-run*")), "the last run tidies up"
 
     def _wait(self, both: list[subprocess.Popen]) -> None:
         """Mostly until methods run, and some seconds more; sometimes only until both runs answer to signals."""
