@@ -1,5 +1,6 @@
-"""Figures of the README that are computed from the committed results."""
+"""Figures of the README that are computed from the committed results, and files that the documentation names."""
 
+import re
 import subprocess
 import sys
 
@@ -17,3 +18,11 @@ def test_the_savings_are_those_of_the_results():
     ).stdout
     section = (ROOT / "README.md").read_text().split("## What a prior saves")[1].split("\n## ")[0]
     assert cells(section) == cells(printed)
+
+
+def test_files_that_the_architecture_names_are_there():
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    known = {path.relative_to(ROOT).as_posix() for path in ROOT.glob("[cdmst]*/**/*.py")}
+    names = {path.rpartition("/")[2] for path in known}
+    for name in set(re.findall(r"`([\w/]+\.py)`", text)):
+        assert name in known or ("/" not in name and name in names), name
