@@ -50,7 +50,11 @@ def many(tiny_suite):
     return tiny_suite
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT])
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGKILL, signal.SIGTERM]
+    + [pytest.param(one, marks=pytest.mark.slow) for one in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)],
+)
 def test_no_process_is_left_within_two_seconds(tmp_path, tiny_suite, environment, install_plugin, mark, number):
     """Of cells that never return, in Python and in compiled code that holds the lock, and of what they started."""
     install_plugin("misbehaving", SOURCE)
@@ -68,6 +72,7 @@ def test_no_process_is_left_within_two_seconds(tmp_path, tiny_suite, environment
     assert "Traceback" not in stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("whom", [server, lambda pid: keepers(pid)[0], lambda pid: workers(pid)[0]])
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
 def test_a_run_outlives_its_processes(tmp_path, many, environment, install_plugin, mark, whom, number):
@@ -83,6 +88,7 @@ def test_a_run_outlives_its_processes(tmp_path, many, environment, install_plugi
     assert not marked(mark)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "times"),
     [(signal.SIGINT, 1), (signal.SIGINT, 2), (signal.SIGINT, 6), (signal.SIGTERM, 2), (signal.SIGHUP, 1)],
@@ -103,6 +109,7 @@ def test_interruptions_keep_what_is_finished(tmp_path, many, environment, instal
     assert 6 <= len(load_results("tiny", tmp_path / "results")) < 36
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("delay", [0.0, 0.4, 1.0, 2.0])
 def test_an_early_interruption_says_the_same(tmp_path, many, environment, install_plugin, mark, delay):
     install_plugin("steady", STEADY)

@@ -47,7 +47,7 @@ def agrees(status: str, reason: str, expected: str, part: str | None) -> bool:
 
 
 @linux
-@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_no_method_reaches_another(csbench, tmp_path, tiny_suite, install_plugin, environment, jobs):
     install_plugin("misbehaving", SOURCE)
     mark = f"mark-{uuid.uuid4().hex}"
