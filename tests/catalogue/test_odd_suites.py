@@ -61,7 +61,7 @@ def refused(path) -> str:
         ("draws = 1", "draw = 1", "unknown field 'draw'. Did you mean 'draws'? A suite has name, version"),
         ("published = false", "[published]", "field 'published' must be true or false, got {}"),
         ('"gaussian"', '"gaussian-blur:sigma=1,sigma=2"', "parameter sigma is given twice"),
-        ('"gaussian"', '"gaussian-blur:"', "has no parameter ''. Its parameters: sigma=1.0"),
+        ('"gaussian"', '"gaussian-blur:"', "field 'operator'"),
         ('"gaussian"', '"gaussian-blur:sgima=2"', "Did you mean 'sigma'?"),
     ],
 )  # fmt: skip
