@@ -128,14 +128,14 @@ def test_ctrl_c_keeps_what_is_finished_and_frees_the_workers(tmp_path, tiny_suit
     process = start_run(tmp_path, environment, tiny_suite, *arguments)
     wait_for_cells(tmp_path / "results", 2)
     process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=30)
+    _, stderr = process.communicate(timeout=120)
     assert process.returncode == 130
     assert "Go on with: csbench run" in stderr
     finished = load_results("tiny", tmp_path / "results").groupby(["m", "draw"]).ngroups
     assert 2 <= finished < 16
 
     again = start_run(tmp_path, environment, tiny_suite, *arguments)  # waits in vain, should the first hold the worker
-    stdout, stderr = again.communicate(timeout=60)
+    stdout, stderr = again.communicate(timeout=180)
     assert again.returncode == 0, stderr
     assert f"{16 - finished} cells run, {16 - finished} ok" in stdout
     assert len(load_results("tiny", tmp_path / "results")) == 48

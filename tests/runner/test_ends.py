@@ -100,7 +100,7 @@ def test_interruptions_keep_what_is_finished(tmp_path, many, environment, instal
     for _ in range(times):
         process.send_signal(number)
         time.sleep(0.05)
-    _, stderr = process.communicate(timeout=30)
+    _, stderr = process.communicate(timeout=120)
     assert process.returncode == 128 + number
     assert stderr.count("Go on with: csbench run") == 1
     assert "Traceback" not in stderr
@@ -114,10 +114,10 @@ def test_interruptions_keep_what_is_finished(tmp_path, many, environment, instal
 def test_an_early_interruption_says_the_same(tmp_path, many, environment, install_plugin, mark, delay):
     install_plugin("steady", STEADY)
     process = start_run(tmp_path, environment, many, "--methods", "steady", "--jobs", "2")
-    wait_until(lambda: caught(process.pid, signal.SIGTERM) or process.poll() is not None, 30, "no handler is set")
+    wait_until(lambda: caught(process.pid, signal.SIGTERM) or process.poll() is not None, 120, "no handler is set")
     time.sleep(delay)
     process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=30)
+    _, stderr = process.communicate(timeout=120)
     assert process.returncode == 130, stderr
     assert "Traceback" not in stderr
     assert not marked(mark)
@@ -141,7 +141,7 @@ def test_a_terminal_that_closes(tmp_path, many, environment, install_plugin, mar
     wait_for_cells(tmp_path / "results", 1)
     process.send_signal(signal.SIGHUP)  # as the kernel does to whom the terminal controls
     os.close(master)
-    assert process.wait(30) == 128 + signal.SIGHUP
+    assert process.wait(120) == 128 + signal.SIGHUP
     assert not marked(mark)
     assert len(load_results("tiny", tmp_path / "results")) >= 3
 

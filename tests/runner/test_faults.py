@@ -178,7 +178,7 @@ def test_a_cell_whose_worker_was_killed_runs_once_more(tmp_path, many, environme
     process = start_run(tmp_path, environment, many, "--methods", "steady", "--jobs", "2")
     wait_for_cells(tmp_path / "results", 2)
     os.kill(workers(process.pid)[0], signal.SIGKILL)
-    _, stderr = process.communicate(timeout=60)
+    _, stderr = process.communicate(timeout=180)
     assert process.returncode == 0, stderr
     complete(load_results("tiny", tmp_path / "results"))
 

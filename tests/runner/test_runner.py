@@ -192,7 +192,7 @@ def test_a_stopped_run_keeps_what_was_finished(csbench, tmp_path, tiny_suite, en
     process = start_run(tmp_path, environment, tiny_suite, "--methods", "sleepy", "--jobs", "2")
     wait_for_cells(tmp_path / "results", 2)
     os.kill(process.pid, stop)
-    _, stderr = process.communicate(timeout=30)
+    _, stderr = process.communicate(timeout=120)
     if stop == signal.SIGINT:
         assert process.returncode == 130
         assert "Go on with: csbench run" in stderr
@@ -282,7 +282,7 @@ def test_a_run_with_nothing_to_do_imports_no_torch(tmp_path, tiny_suite, environ
 
     def run(environment: dict[str, str]) -> tuple[int, str]:
         process = start_run(tmp_path, environment, tiny_suite, "--methods", "zeros")
-        stdout, stderr = process.communicate(timeout=60)
+        stdout, stderr = process.communicate(timeout=180)
         return process.returncode, stdout + stderr
 
     assert "torch is not to be imported" in run(poisoned)[1], "else this test shows nothing"
