@@ -14,7 +14,7 @@ from csbench import load_results
 from tests.processes import journalled, keepers, linux, marked, server, start_run, wait_for_cells, workers
 from tests.runner.misbehaving import SOURCE
 
-pytestmark = [linux, pytest.mark.faults]
+pytestmark = [linux, pytest.mark.faults, pytest.mark.slow]
 STEADY = '''
 import time
 from dataclasses import dataclass

@@ -9,7 +9,7 @@ from csbench import load_results
 from tests.processes import linux, marked
 from tests.runner.misbehaving import SOURCE
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.slow]
 
 EXPECTED = {
     "honest": ("ok", None),
