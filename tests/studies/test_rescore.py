@@ -64,7 +64,7 @@ def test_a_missing_column_names_the_remedy(ran):
 
 
 def test_what_is_lost_is_said_and_stays_as_it_was(csbench, ran, tiny_suite):
-    (one, _) = sorted(RECONSTRUCTIONS.path(ran, suite="tiny", method="lasso-dct", key="").parent.iterdir())
+    (one, _) = sorted(RECONSTRUCTIONS.path(ran, suite="tiny", method="lasso-dct", key="k").parent.iterdir())
     data = one.read_bytes()
     one.write_bytes(data[: len(data) // 2])
     before = load_results("tiny", ran)
