@@ -138,7 +138,6 @@ def test_a_prior_cannot_leave_its_range(results, monkeypatch):
     ("facts", "fault"),
     [
         ({"commit": "f" * 40}, f"there is no commit {'f' * 40}"),
-        ({"commit": "--help"}, "commit is '--help', not 40 hexadecimal digits"),
         ({"cores": 0}, "cores is 0, not a number of processors"),
         ({"cores": "many"}, "cores is 'many'"),
         ({"memory_gb": 1e12}, "memory_gb is 1000000000000.0, not the memory of a machine in GB"),
