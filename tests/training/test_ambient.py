@@ -66,6 +66,8 @@ def test_the_trainer_never_receives_a_clean_image(family, tmp_path, monkeypatch)
     simulate, train = measured_examples.simulate, gan.train
 
     class Guarded(FewDigits):
+        name = FewDigits.name
+
         def images(self, split):
             assert split != "train" or inside, "clean training images were read outside of simulate"
             return super().images(split)
@@ -86,7 +88,7 @@ def test_the_trainer_never_receives_a_clean_image(family, tmp_path, monkeypatch)
             assert not (unscaled - form).flatten(1).norm(dim=1).lt(1e-3).any()
         return train(examples, replace(recipe, width=8, critic_width=8, steps=2), *args, **kwargs)
 
-    monkeypatch.setattr(training.measured_examples, "simulate", watched)
+    monkeypatch.setattr(training, "simulate", watched)
     monkeypatch.setattr(training.gan, "train", inspected)
     job = TrainingJob(family, Guarded(), tmp_path, measurement="block-patch:k=14", steps=2)
     monkeypatch.setattr(training, "_finish", lambda *args: tmp_path)  # the small network is not the recipe's

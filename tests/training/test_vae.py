@@ -128,5 +128,5 @@ def test_train_command_writes_weights_and_card(csbench, tmp_path, few_digits):
 
 
 def test_train_command_refuses_what_it_does_not_know(csbench):
-    assert "there is vae, conv-vae, dcgan" in csbench("train", "gan").stderr
+    assert "Known: ambient, classifier, conv-vae" in csbench("train", "gan").stderr
     assert csbench("train", "vae", "--dataset", "mnits").returncode == 2
