@@ -41,6 +41,23 @@ if TYPE_CHECKING:
     from csbench.runner.run import Place
 
 
+Jobs = Annotated[int | None, typer.Option(help="Worker processes; default: one per processor that may be used.")]
+Timeout = Annotated[
+    str | None,
+    typer.Option(
+        help="Seconds that a cell may take, what is compiled on import not counted, and those of single methods.",
+        metavar="S,NAME=S,...",
+    ),
+]
+Memory = Annotated[
+    float | None,
+    typer.Option(
+        help="GB that each worker may allocate, with its children and what they share; "
+        "default: its share of the machine's or container's."
+    ),
+]
+
+
 @contextlib.contextmanager
 def _goes_on() -> Iterator[None]:
     """Says how to go on with a command that something interrupts."""
@@ -61,24 +78,10 @@ def run(
     m: Annotated[str | None, typer.Option(help="Only these m, e.g. 25,50.", metavar="M,...")] = None,
     images: Annotated[int | None, typer.Option(help="Another number of images; never published.")] = None,
     draws: Annotated[int | None, typer.Option(help="Only the first draws of A.")] = None,
-    jobs: Annotated[
-        int | None, typer.Option(help="Worker processes; default: one per processor that may be used.")
-    ] = None,
+    jobs: Jobs = None,
     results: Results = Path("results"),
-    timeout: Annotated[
-        str | None,
-        typer.Option(
-            help="Seconds that a cell may take, compilation not counted, and those of single methods.",
-            metavar="S,NAME=S,...",
-        ),
-    ] = None,
-    memory: Annotated[
-        float | None,
-        typer.Option(
-            help="GB that each worker may allocate, with its children and what they share; "
-            "default: its share of the machine's or container's."
-        ),
-    ] = None,
+    timeout: Timeout = None,
+    memory: Memory = None,
     dask: Annotated[
         str | None, typer.Option(help="Run on the cluster of this Dask scheduler, e.g. tcp://host:8786.")
     ] = None,

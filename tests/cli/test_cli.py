@@ -39,7 +39,7 @@ def test_light_commands_import_nothing_heavy(arguments):
     subprocess.run([sys.executable, "-c", code, *arguments], check=True, capture_output=True)
 
 
-@pytest.mark.parametrize(("arguments", "limit"), [(["--help"], 4), (["list"], 8)])
+@pytest.mark.parametrize(("arguments", "limit"), [(["--help"], 3), (["list"], 5)])
 def test_light_commands_answer_at_once(typed, environment, arguments, limit):
     """CPU time, as a multiple of what importing the command line's library takes; the best of several of each."""
 

@@ -99,13 +99,10 @@ def search_latent(
     rng: torch.Generator,
     options: LatentSearch,
 ) -> LatentSolution:
-    """Run the search for every row of y.
+    """Run the search for every row of y, with a generator of A's n pixels whose weights are frozen.
 
     Args:
-        A: operator of shape (m, n).
-        y: shape [batch, m].
-        generator: of n pixels, its weights frozen.
-        lmbd: weight of ||z||^2, zero or more.
+        lmbd: weight of ||z||^2.
         rng: draws the starts.
 
     Raises:

@@ -151,9 +151,7 @@ def iht(
     is at most the noise or theta moves no more. No matrix is formed.
 
     Args:
-        A: of y's dtype and device.
-        psi: orthonormal.
-        y, k, noise_norm: as for `omp`.
+        A: of y's dtype and device; psi is orthonormal, and y, k and noise_norm are as for `omp`.
         iterations: at most.
         tol: change of theta, relative to its norm, that counts as none.
     """
