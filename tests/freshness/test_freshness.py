@@ -20,7 +20,7 @@ from csbench.freshness.closure import Closure, closure
 from csbench.freshness.lineage import Lineage, Proof
 from csbench.freshness.made_by import made_of
 from csbench.freshness.source import Tree
-from tests.conftest import ROOT
+from tests.conftest import ROOT, TINY_SUITE
 
 SNIPPETS = {  # least minor version of Python 3 that reads it, source, hash
     "f-strings": (
@@ -397,19 +397,8 @@ class Compiled(Method):
         x_hat = given.A.adjoint(given.y)
         return torch.from_numpy(scaled(x_hat.numpy().ravel(), 0.5)).reshape(x_hat.shape)
 '''
-SUITE = """\
-name = "tiny"
-version = 1
-title = "A tiny suite"
-dataset = "mnist"
-operator = "gaussian"
-m = [10, 25]
-noise_norm = 0.1
-images = 3
-draws = 1
-reference_m = 25
-methods = ["plain", "tight", "last-bit", "rare", "silent", "min-norm", "compiled"]
-"""
+METHODS = ["plain", "tight", "last-bit", "rare", "silent", "min-norm", "compiled"]
+SUITE = TINY_SUITE.replace("published = false", f"methods = {METHODS}".replace("'", '"'))
 
 
 class Checkout:
