@@ -4,6 +4,8 @@ import json
 import os
 import signal
 import sqlite3
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -238,7 +240,7 @@ def test_a_changed_parameter_or_method_is_stale(csbench, tmp_path, tiny_suite, i
 
 
 def test_status_remembers_only_what_still_holds(csbench, tmp_path, tiny_suite, install_plugin):
-    """The second answer takes no import of torch; any change of code, suite or results asks for a new one."""
+    """Any change of code, suite, results or of the answer itself asks for a new one."""
     source = (
         "from dataclasses import dataclass\nfrom csbench.methods.floor import Zeros\n"
         "@dataclass(frozen=True)\nclass Level(Zeros):\n    height: float = 0.5\n"
@@ -259,7 +261,7 @@ def test_status_remembers_only_what_still_holds(csbench, tmp_path, tiny_suite, i
     known = json.loads(memory.read_text())
     known["tiny"]["answer"]["counts"]["level"]["fresh"] = 17
     memory.write_text(json.dumps(known))
-    assert states() == {"fresh": 17}, "it answers from memory"
+    assert states() == {"fresh": 2}, "an answer that somebody has changed is none"
     path.write_text(source + "LEVEL = 1\n")
     assert states() == {"fresh": 2}, "nothing uses it"
     path.write_text(source + "    def recover(self, given, rng):\n        return super().recover(given, rng)\n")
@@ -290,6 +292,15 @@ def test_a_run_with_nothing_to_do_imports_no_torch(tmp_path, tiny_suite, environ
     assert (code, "2 cells run, 2 ok" in said) == (0, True), said
     code, said = run(poisoned)
     assert (code, "0 cells run" in said, "zeros" in said) == (0, True, True), said
+
+    def status(environment: dict[str, str]) -> subprocess.CompletedProcess:
+        command = [sys.executable, "-m", "csbench", "status", str(tiny_suite)]
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+
+    assert "torch is not to be imported" in status(poisoned).stderr, "nobody has asked that yet"
+    answer = status(environment)
+    assert answer.returncode == 0, answer.stderr
+    assert status(poisoned).stdout == answer.stdout, "the second answer comes from memory"
 
     with sqlite3.connect(tmp_path / "results" / ".journal.sqlite") as journal:
         journal.execute("INSERT INTO cell VALUES ('key', 'print', 'tiny', 'zeros', 'ok', x'00')")
