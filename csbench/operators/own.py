@@ -50,7 +50,9 @@ def _as_tensor(matrix: Any) -> Tensor:
         array = np.asarray(matrix.toarray() if hasattr(matrix, "toarray") else matrix)
         if array.dtype.kind not in "fiub":
             raise ShapeError(f"a matrix is of real numbers, got {array.dtype}")
-        dense = torch.from_numpy(np.ascontiguousarray(array, array.dtype if array.dtype.kind == "f" else np.float32))
+        # In the machine's order of bytes, and no longer than a double
+        kept = np.dtype(f"f{min(array.dtype.itemsize, 8)}") if array.dtype.kind == "f" else np.float32
+        dense = torch.from_numpy(np.require(array, kept, ["C_CONTIGUOUS", "WRITEABLE"]))
     return dense if dense.is_floating_point() or dense.is_complex() else dense.float()
 
 
