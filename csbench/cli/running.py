@@ -45,7 +45,7 @@ Jobs = Annotated[int | None, typer.Option(help="Worker processes; default: one p
 Timeout = Annotated[
     str | None,
     typer.Option(
-        help="Seconds that a cell may take, what is compiled on import not counted, and those of single methods.",
+        help="Seconds that a cell may take, imports and what numba compiles not counted, and those of single methods.",
         metavar="S,NAME=S,...",
     ),
 ]

@@ -16,7 +16,7 @@ from difflib import SequenceMatcher
 from pathlib import Path
 
 from csbench.freshness.closure import Closure
-from csbench.freshness.normal import COMPOUND, FUNCTIONS, Statement, digest, text
+from csbench.freshness.normal import BLOCKS, COMPOUND, FUNCTIONS, Statement, digest, text
 from csbench.freshness.source import Unit
 
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
@@ -44,7 +44,7 @@ class Changed:
 
     def is_covered(self, executed: Collection[Span]) -> bool:
         """Whether each of the spans holds an executed instruction, and running it says enough."""
-        return not self.number and all(any(_within(one, span) for one in executed) for span in self.spans)
+        return not self.number and all(any(within(one, span) for one in executed) for span in self.spans)
 
     def __str__(self) -> str:
         where = f"{self.path}:{self.spans[0][0]} ({self.unit or 'module'})"
@@ -134,7 +134,7 @@ def _imports(these: Closure, others: Closure, root: Path) -> Iterator[Changed]:
     for place, one in sorted(these.imports.items()):
         if what(these, *place) not in known:
             path = these.paths[place[0]]
-            yield Changed(_relative(path, root), "", (_span(one.node),), False)
+            yield Changed(relative(path, root), "", (span_of(one.node),), False)
 
 
 def _changed(code: Closure, unit: Unit, statement: Statement, root: Path, known: str) -> Changed | None:
@@ -145,20 +145,34 @@ def _changed(code: Closure, unit: Unit, statement: Statement, root: Path, known:
     node = statement.node
     if isinstance(node, ast.Global | ast.Nonlocal):
         return None  # never executed, and what it does shows in the names
-    if isinstance(node, ast.Raise) and not _is_tried(node, unit):
+    if _ends_in_raise(node, unit):
         return None  # where it is reached there is no number; the condition that it is under has to be executed
     spans = [_header_span(node)]
     for part in _branches(node):
         if text(part) not in known:
-            spans.append(_span(part))
+            spans.append(span_of(part))
     compiled = any("njit" in one.text or "jit" in one.text for one in unit.statements[:1])
-    return Changed(_relative(code.paths[unit.module], root), unit.name, tuple(spans), compiled)
+    return Changed(relative(code.paths[unit.module], root), unit.name, tuple(spans), compiled)
+
+
+def _ends_in_raise(node: ast.AST, unit: Unit) -> bool:
+    """Whether a statement is a `raise` that nothing catches, or one of those right before it in its block."""
+    if isinstance(node, ast.Raise):
+        return not _is_tried(node, unit)
+    if isinstance(node, (*COMPOUND, ast.Return, ast.Break, ast.Continue)):
+        return False
+    for block in (getattr(one.node, name, []) for one in unit.statements for name in BLOCKS):
+        if node in block:
+            rest = block[block.index(node) :]
+            simple = not any(isinstance(one, (*COMPOUND, ast.Return, ast.Break, ast.Continue)) for one in rest)
+            return simple and isinstance(rest[-1], ast.Raise) and not _is_tried(rest[-1], unit)
+    return False
 
 
 def _is_tried(node: ast.Raise, unit: Unit) -> bool:
     """Whether a `try` of the same function may catch it, and go on with a number."""
     tries = (one.node for one in unit.statements if isinstance(one.node, ast.Try | ast.TryStar))
-    return any(_within(_span(node), _span(one)) for one in tries)
+    return any(within(span_of(node), span_of(one)) for one in tries)
 
 
 def _branches(node: ast.AST) -> Iterator[ast.AST]:
@@ -191,15 +205,16 @@ def _of_expression(root: ast.AST) -> Iterator[ast.AST]:
             yield from node.comparators[1:]
 
 
-def _span(node: ast.AST) -> Span:
+def span_of(node: ast.AST) -> Span:
+    """Where a node stands."""
     return node.lineno, node.col_offset, node.end_lineno, node.end_col_offset  # type: ignore[attr-defined]
 
 
 def _header_span(node: ast.AST) -> Span:
     """The statement up to its first block; the whole of it where what runs for it is nowhere else."""
     if isinstance(node, ast.match_case):
-        return _span(node.pattern)
-    first, column, last, end = _span(node)
+        return span_of(node.pattern)
+    first, column, last, end = span_of(node)
     if isinstance(node, (*FUNCTIONS, ast.ClassDef)):
         return min([first, *(one.lineno for one in node.decorator_list)]), 0, last, end
     if isinstance(node, COMPOUND) and not isinstance(node, ast.Try | ast.TryStar):
@@ -209,11 +224,13 @@ def _header_span(node: ast.AST) -> Span:
     return first, column, last, end
 
 
-def _within(one: Span, span: Span) -> bool:
+def within(one: Span, span: Span) -> bool:
+    """Whether one lies in the other."""
     return (span[0], span[1]) <= (one[0], one[1]) and (one[2], one[3]) <= (span[2], span[3])
 
 
-def _relative(path: Path, root: Path) -> str:
+def relative(path: Path, root: Path) -> str:
+    """A path from the root of its checkout, where it is in there."""
     return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
 
 

@@ -64,13 +64,16 @@ class Closure:
         return sorted({module for module, _ in self.units})
 
 
-def closure(tree: Tree, roots: Iterable[tuple[str, Iterable[str]]]) -> Closure:
+def closure(
+    tree: Tree, roots: Iterable[tuple[str, Iterable[str]]], instead: Mapping[tuple[str, str], Unit] | None = None
+) -> Closure:
     """What the code under some names uses.
 
     Args:
         roots: modules, each with names that are used in it.
+        instead: of the units of some modules and names, others.
     """
-    search = _Search(tree, {"csbench", *(module.split(".")[0] for module, _ in roots)})
+    search = _Search(tree, {"csbench", *(module.split(".")[0] for module, _ in roots)}, instead or {})
     for module, names in roots:
         search.enter(module)
         search.names.update(part for name in names for part in name.split("."))
@@ -82,8 +85,8 @@ def closure(tree: Tree, roots: Iterable[tuple[str, Iterable[str]]]) -> Closure:
 class _Search:
     """The search for used units, which ends when a round finds no more."""
 
-    def __init__(self, tree: Tree, own: set[str]):
-        self.tree, self.own = tree, own
+    def __init__(self, tree: Tree, own: set[str], instead: Mapping[tuple[str, str], Unit]):
+        self.tree, self.own, self.instead = tree, own, instead
         self.modules: dict[str, Module] = {}
         self.names: set[str] = set()
         self.mentioned: dict[str, set[str]] = {}  # by module
@@ -119,6 +122,7 @@ class _Search:
         return (module.name, owner) in self.units and (last in self.names or self.is_open(module, module.units[owner]))
 
     def use(self, module: Module, unit: Unit) -> None:
+        unit = self.instead.get((module.name, unit.name), unit)
         self.units[module.name, unit.name] = unit
         self.names |= unit.names
         self.mentioned.setdefault(module.name, set()).update(unit.names)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 UNSEEN = frozenset({"ctx", "kind", "type_comment", "type_ignores", "type_params", "annotation", "returns"})
@@ -28,10 +28,12 @@ class Statement:
     Attributes:
         text: its normal form.
         node: where it stands in the source.
+        depth: of the blocks that it is in, from those that the search began with.
     """
 
     text: str
     node: ast.stmt | ast.ExceptHandler | ast.match_case
+    depth: int = 0
 
 
 def statements(nodes: Iterable[ast.AST], depth: int = 0, block: str = "body", owner: str = "") -> Iterator[Statement]:
@@ -46,7 +48,7 @@ def statements(nodes: Iterable[ast.AST], depth: int = 0, block: str = "body", ow
         if isinstance(node, ast.If) and _name(node.test) == "TYPE_CHECKING":
             yield from statements(node.orelse, depth, block, owner)
             continue
-        yield Statement(f"{depth} {block} {_header(node, owner)}", node)  # type: ignore[arg-type]
+        yield Statement(f"{depth} {block} {_header(node, owner)}", node, depth)  # type: ignore[arg-type]
         if isinstance(node, COMPOUND):
             inner = owner if owner == "error" else ""
             if isinstance(node, ast.ClassDef):
@@ -66,8 +68,12 @@ def is_error(node: ast.ClassDef) -> bool:
     return any(name.endswith(("Error", "Exception", "Warning")) for name in names)
 
 
-def references(node: ast.AST) -> Iterator[str]:
-    """Every name that a node may refer to by: variables, attributes, and texts that could be names."""
+def references(node: ast.AST, without: Collection[ast.AST] = ()) -> Iterator[str]:
+    """Every name that a node may refer to by: variables, attributes, and texts that could be names.
+
+    Args:
+        without: nodes inside, whose names are left out.
+    """
     if isinstance(node, ast.Name):
         yield node.id
     elif isinstance(node, ast.Attribute):
@@ -79,8 +85,8 @@ def references(node: ast.AST) -> Iterator[str]:
     for field, value in ast.iter_fields(node):
         if field not in UNSEEN:
             for child in value if isinstance(value, list) else [value]:
-                if isinstance(child, ast.AST):
-                    yield from references(child)
+                if isinstance(child, ast.AST) and child not in without:
+                    yield from references(child, without)
 
 
 def _dropped(node: ast.AST, owner: str) -> bool:

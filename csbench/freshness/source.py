@@ -156,7 +156,7 @@ def _read(name: str, path: Path, changed: int) -> Module:
             if isinstance(node, ast.ImportFrom):
                 found.imports.update(_bindings(node, package))
     body = _unit(name, "", rest, package)
-    found.imports.update({bound: one for node in rest for bound, one in _all_bindings(node, package)})
+    found.imports.update({bound: one for node in rest for bound, one in bindings_in(node, package)})
     found.units[""] = body
     return found
 
@@ -178,7 +178,7 @@ def _registers(node: ast.FunctionDef | ast.AsyncFunctionDef, module: Module) -> 
 def _unit(module: str, name: str, nodes: list, package: str, owner: str = "") -> Unit:
     found = tuple(statements(nodes, owner=owner))
     names = frozenset(one for node in nodes for one in references(node))
-    imports = tuple(one for node in nodes for _, one in _all_bindings(node, package))
+    imports = tuple(one for node in nodes for _, one in bindings_in(node, package))
     return Unit(module, name, found, names, imports)
 
 
@@ -194,7 +194,7 @@ def _class_units(module: str, node: ast.ClassDef, package: str) -> Iterator[Unit
         one for part in (*node.bases, *node.keywords, *node.decorator_list, *shell.body) for one in references(part)
     }
     found = tuple(statements([shell]))
-    imports = tuple(one for _, one in _all_bindings(shell, package))
+    imports = tuple(one for _, one in bindings_in(shell, package))
     yield Unit(module, node.name, found, frozenset(names), imports, tuple(node.bases))
     owner = "error" if is_error(node) else "class"
     for name in dict.fromkeys(one.name for one in methods):
@@ -217,7 +217,12 @@ def _assigned(node: ast.stmt) -> list[str]:
     return [target.id for target in targets if isinstance(target, ast.Name)] if targets else []
 
 
-def _all_bindings(node: ast.AST, package: str) -> Iterator[tuple[str, Import]]:
+def bindings_in(node: ast.AST, package: str = "") -> Iterator[tuple[str, Import]]:
+    """Names that the imports inside a node bind.
+
+    Args:
+        package: that relative ones begin at.
+    """
     for inner in ast.walk(node):
         if isinstance(inner, ast.Import | ast.ImportFrom):
             yield from _bindings(inner, package)

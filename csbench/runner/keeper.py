@@ -13,6 +13,7 @@ import signal
 import socket
 import time
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from csbench.runner import wire
@@ -22,8 +23,10 @@ from csbench.runner.server import reap, wake_on_child
 from csbench.runner.subreaper import adopt_orphans, below, children, end, end_children, how
 
 ORDER = 2**40  # bytes of a task, at most: what the run sends is trusted
+AT_ONCE = 1000  # messages of a method's process, between looks at its limits
 TICK = 0.1  # seconds between looks at memory and at whether the run is still there
 PREPARE_SECONDS = 900.0  # for a method's modules to be imported and compiled, which no limit of time counts
+COMPILE_SECONDS = 900.0  # of compiling while a cell runs that its limit does not count, at most
 Answer = tuple[dict[str, Any], bytes]
 
 
@@ -69,34 +72,48 @@ class Cell:
     """What is asked of a method's process, and for how long.
 
     Attributes:
-        seconds: from when the process says that it is ready; None: any.
+        seconds: from when the process says that it is ready, without those in which numba compiles; None: any.
         most: bytes of the answer.
         shared: bytes of the measurement, which is no memory of the method's even where it lies in memory.
         last: whether the process is wanted no more afterwards.
+        begun: when the process was asked to prepare itself.
         started: when it was ready; None before.
-        deadline: of the preparation, and then of the cell.
     """
 
     seconds: float | None
     most: int
     shared: int
     last: bool
+    begun: float = field(default_factory=time.monotonic)
     started: float | None = None
-    deadline: float = field(default_factory=lambda: time.monotonic() + PREPARE_SECONDS)
+    _compiled: float = 0.0
+    _compiling: float | None = None
 
     def start(self) -> None:
         """The process is ready: time is taken from now on."""
         if self.started is None:
             self.started = time.monotonic()
-            self.deadline = self.started + (float("inf") if self.seconds is None else self.seconds)
+
+    def compile(self, now: bool) -> None:
+        """The process says that numba sets to work, or has come to the end; before it is ready nothing is counted."""
+        if self.started is None or now == (self._compiling is not None):
+            return
+        self._compiled, self._compiling = self.compiled(), time.monotonic() if now else None
+
+    def compiled(self) -> float:
+        """Seconds so far in which numba compiled."""
+        return self._compiled + (0.0 if self._compiling is None else time.monotonic() - self._compiling)
 
     def late(self) -> str | None:
         """Why it is to be stopped, or None."""
-        if time.monotonic() <= self.deadline:
-            return None
+        now, uncounted = time.monotonic(), min(self.compiled(), COMPILE_SECONDS)
         if self.started is None:
-            return f"its modules were not imported within {PREPARE_SECONDS:g} s"
-        return f"took longer than {self.seconds:g} s"
+            late = now - self.begun > PREPARE_SECONDS
+            return f"its modules were not imported within {PREPARE_SECONDS:g} s" if late else None
+        if self.seconds is None or now - self.started - uncounted <= self.seconds:
+            return None
+        beside = f", beside {uncounted:.3g} s in which numba compiled" if uncounted else ""
+        return f"took longer than {self.seconds:g} s{beside}"
 
 
 class Keeper:
@@ -127,8 +144,9 @@ class Keeper:
         """What becomes of a cell.
 
         Returns:
-            `end`, which is "answer", "timeout", "memory" or "died"; `said`, why there is no answer; `seconds` that the
-            answer took; `left`, the names of processes that the method left behind; and the answer.
+            `end`, which is "answer", "timeout", "memory", "garbled", "died", or "lost" where the measurement is gone;
+            `said`, why there is no answer; `seconds` that the answer took; `compiled`, those of them in which numba
+            compiled; `left`, the names of processes that the method left behind; and the answer.
         """
         for again in (False, True):
             cell = Cell(**limits)
@@ -163,7 +181,7 @@ class Keeper:
                 raise Abandoned  # nothing comes from the run before it has its answer, but its end
             fate = self._fate(process)
             try:
-                while message := process.inbox.receive():
+                for message in islice(iter(process.inbox.receive, None), AT_ONCE):
                     if answer := _answer(cell, *message):
                         return answer
             except EOFError:
@@ -226,14 +244,17 @@ class Keeper:
 
 
 def _answer(cell: Cell, header: dict[str, Any], body: bytes) -> Answer | None:
-    """What a message of the method's process says; None where it only says that the process is ready."""
+    """What a message of the method's process says; None where it only says how far the process is."""
     what = header.get("what")
     if what == "ready":
         cell.start()
         return None
-    if what == "compiled" and cell.started is None:
-        return {"end": "compiled"}, b""
+    if what == "compiling":
+        cell.compile(header.get("now") is True)
+        return None
+    if what in ("compiled", "lost") and cell.started is None:
+        return {"end": what, "said": f"instead of an answer the worker process says {what!r}"}, b""
     cell.start()
     assert cell.started is not None
-    seconds = time.monotonic() - cell.started
-    return {"end": "answer", "seconds": seconds, "changed": header.get("changed") is not False}, body
+    told = {"seconds": time.monotonic() - cell.started, "compiled": cell.compiled()}
+    return {"end": "answer", "changed": header.get("changed") is not False} | told, body

@@ -17,7 +17,8 @@ class Limits:
     """What a cell may take before it is stopped.
 
     Attributes:
-        seconds: of a cell, on the wall, from when all that the method may import is there and compiled; None: any.
+        seconds: of a cell, on the wall, from when all that the method may import is there and compiled, without up to
+            15 minutes in which numba compiles what the cell calls; None: any.
         of_method: method name to its own seconds.
         memory_gb: that a worker may allocate, with the processes that it starts and the memory that these share; None:
             an equal share of what the machine or the container has. Enforced on Linux: a process that allocates more

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from csbench.core.errors import ResultsError
+from csbench.core.errors import CsbenchError, ResultsError
 from csbench.core.measurement import Measurement
 from csbench.core.seeding import seed_of
 from csbench.runner import answers, interrupts
@@ -47,7 +47,8 @@ class Held:
     size: int
 
     def remove(self) -> None:
-        self.path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # with its folder, somebody may have removed it
+            self.path.unlink()
 
 
 def _hold(problem: Problem, folder: Path) -> Held:
@@ -64,6 +65,11 @@ def _shared(given: Measurement, path: Path) -> Measurement:
     try:
         return share(given, path)
     except (OSError, RuntimeError) as error:  # RuntimeError: torch's, for a write that fails
+        if not path.parent.is_dir():
+            raise ResultsError(
+                f"{path.parent}: somebody has removed this folder of the run's; set TMPDIR to a folder that stays, and "
+                "run again. What is finished is kept"
+            ) from error
         raise ResultsError(
             f"{path.parent}: cannot store the measurements for the workers: {error}; free some space, or set TMPDIR to "
             "another folder. What is finished is kept"
@@ -108,7 +114,7 @@ class Running:
     def __init__(self, pool: Pool, places: list[Place], cells: Iterable[Cell], limits: Limits):
         self.pool, self.places, self.limits = pool, places, limits
         self.waiting = Waiting(cells)
-        self.busy: dict[Place, Cell] = {}
+        self.busy: dict[Place, tuple[Cell, Held]] = {}
         self.held: dict[Problem, Held] = {}
 
     def __iter__(self) -> Iterator[tuple[Cell, Outcome, Held]]:
@@ -117,10 +123,18 @@ class Running:
                 yield from self._hand_out()
                 if not self.busy:
                     return
-                ended = list(self._ended())
-                list(self._hand_out(self.held))  # before what has ended is scored; what must be simulated can wait
-                yield from ended
+                ended: list[tuple[Cell, Outcome, Held]] = []
+                try:
+                    ended.extend(self._ended())
+                    ended.extend(self._hand_out(self.held))  # before they are scored; what must be simulated can wait
+                finally:
+                    yield from ended
                 self._tidy()
+        except CsbenchError:  # nothing more can be handed out; what runs has all that it needs
+            while self.busy:
+                with contextlib.suppress(CsbenchError):
+                    yield from self._ended()
+            raise
         finally:
             for place in self.busy:
                 place.drop()
@@ -135,7 +149,7 @@ class Running:
         """
         for place in self.places:
             while place not in self.busy:
-                others = {cell.method_name for cell in self.busy.values()}
+                others = {cell.method_name for cell, _ in self.busy.values()}
                 room = known is None and sum(held.size for held in self.held.values()) < ROOM
                 cell = self.waiting.take(place.method, others, self.held.keys(), room)
                 if cell is None:
@@ -158,7 +172,7 @@ class Running:
             "shared": held.size,
             "last": not self.waiting.more_of(cell.method_name),
         }
-        self.busy[place] = cell
+        self.busy[place] = cell, held
         place.give(cell.method_name, limits, pickle.dumps(_task(cell, held.path)))
 
     def _ended(self) -> Iterator[tuple[Cell, Outcome, Held]]:
@@ -172,8 +186,7 @@ class Running:
             self.pool.look()
         for descriptor, _ in ready:
             place = places[descriptor]
-            cell = self.busy[place]
-            held = self.held[cell.problem]
+            cell, held = self.busy[place]
             try:
                 message = place.receive()
             except EOFError:
@@ -185,13 +198,23 @@ class Running:
                 else:
                     yield cell, _died(f"with the one that kept it: {fate}"), held
                 continue
-            if message is not None:
-                del self.busy[place]
+            if message is None:
+                continue
+            del self.busy[place]
+            if message[0]["end"] == "lost" and not held.path.exists():
+                self._hold_again(cell, held)
+            else:
                 yield cell, _outcome(held, *message), held
+
+    def _hold_again(self, cell: Cell, held: Held) -> None:
+        """Somebody has removed the file of a measurement, such as what tidies TMPDIR: a cell that found none waits."""
+        self.waiting.give_back(cell)
+        if self.held[cell.problem] is held:  # else another cell has told it already
+            self.held[cell.problem] = _hold(cell.problem, self.pool.folder)
 
     def _tidy(self) -> None:
         """Remove the problems that no cell needs any more."""
-        running = {cell.problem for cell in self.busy.values()}
+        running = {cell.problem for cell, _ in self.busy.values()}
         for problem in [one for one in self.held if one not in running and not self.waiting.wanted(one)]:
             self.held.pop(problem).remove()
 
@@ -203,17 +226,19 @@ def _died(how: str) -> Outcome:
 def _outcome(held: Held, header: dict[str, Any], body: bytes) -> Outcome:
     """What a keeper's message says of a cell."""
     assert held.usable is not None
-    said, left = header.get("said", ""), header["left"]
+    said, left, notes = header.get("said", ""), header["left"], []
     if header["end"] == "answer":
         outcome = answers.for_all(answers.decoded(body, held.usable, header["seconds"]), held.given)
+        if header["compiled"] and outcome.wall_seconds is not None:
+            notes.append(f"its times leave out {header['compiled']:.3g} s in which numba compiled")
     elif header["end"] == "died":
         outcome = _died(said)
     else:
         status = {"timeout": "timeout", "memory": "out_of_memory"}.get(header["end"], "failed")
         outcome = Outcome(status, said)
     if left:
-        outcome = replace(outcome, reason="; ".join(filter(None, [outcome.reason, in_words(left)])))
-    return outcome
+        notes.append(in_words(left))
+    return replace(outcome, reason="; ".join(filter(None, [outcome.reason, *notes]))) if notes else outcome
 
 
 @dataclass(frozen=True)

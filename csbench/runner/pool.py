@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import torch
 
@@ -43,8 +43,7 @@ class Server:
         self.link, theirs = wire.pair()
         self._inbox = wire.Inbox(self.link, 0)
         tied = threading.current_thread() is threading.main_thread()  # the kernel means the thread, which has to last
-        with errors.open("wb") as file:
-            self.process = _started(theirs, {**os.environ, MARK: mark}, file, tied)
+        self.process = _started(theirs, {**os.environ, MARK: mark}, errors, tied)
 
     def keeper(self, number: int, memory: int | None) -> socket.socket:
         """A connection to a new keeper.
@@ -91,7 +90,9 @@ class Server:
 
     def complaint(self) -> str:
         """The last line of what it wrote to standard error, or how it ended."""
-        lines = self.errors.read_text(errors="replace").strip().splitlines()
+        lines = []
+        with contextlib.suppress(OSError):  # somebody may have removed it
+            lines = self.errors.read_text(errors="replace").strip().splitlines()
         return lines[-1] if lines else f"the process that starts them ended with {self.process.returncode}"
 
     def _note(self, news: dict[str, Any]) -> None:
@@ -101,9 +102,10 @@ class Server:
             self._fates[news["number"]] = news["how"]
 
 
-def _started(link: socket.socket, environment: dict[str, str], errors: IO[bytes], tied: bool) -> subprocess.Popen:
+def _started(link: socket.socket, environment: dict[str, str], errors: Path, tied: bool) -> subprocess.Popen:
     try:
-        return spawn("csbench.runner.server", link, environment, errors, parent=os.getpid(), tied=tied)
+        with errors.open("wb") as file:
+            return spawn("csbench.runner.server", link, environment, file, parent=os.getpid(), tied=tied)
     except OSError as error:
         raise CsbenchError(f"no worker process starts: {error}; what is finished is kept") from error
 

@@ -11,21 +11,23 @@ import resource
 import signal
 import socket
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Callable, Hashable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import torch
-from numba.core import event
 
 from csbench.core.measurement import Measurement
 from csbench.core.method import Method, check_requirements
 from csbench.runner import answers, wire
+from csbench.runner.jit import Jit
 from csbench.runner.solving import Outcome, failure, solve
 from csbench.runner.subreaper import LINUX, die_with_parent
 
@@ -69,24 +71,45 @@ def main(link: socket.socket, parent: int) -> None:
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)
     os.close(nowhere)
-    own, inbox, compiled, before = os.getpid(), wire.Inbox(link, TASK), Compiled(), None
+    own, inbox, say, before = os.getpid(), wire.Inbox(link, TASK), Voice(link), None
+    jit = Jit(say.compiling)
     while True:
-        told, task = inbox.wait() or ({}, b"")
+        told, message = inbox.wait() or ({}, b"")
         bound_memory(told["memory"])
         try:
-            prepared = _prepared(pickle.loads(task))
-            if compiled.taken() and not told["again"]:
-                wire.send(link, {"what": "compiled"})
+            task: Task = pickle.loads(message)
+            if (given := _given(task)) is None:
+                say({"what": "lost"})
+                return
+            prepared = _prepared(task, given)
+            if jit.compiled() and not told["again"]:
+                say({"what": "compiled"})
                 return
             before = before or traces()
-            wire.send(link, {"what": "ready"})
-            answer = answers.encoded(prepared if isinstance(prepared, Outcome) else _solved(*prepared))
+            say({"what": "ready"})
+            answer = answers.encoded(prepared if isinstance(prepared, Outcome) else _timed(jit, *prepared))
             changed = traces() != before
         except Exception as error:  # what this function uses may have been replaced by the method
             answer, changed = answers.encoded(_failed(error)), True
         if os.getpid() != own:
             return  # a process that the method has forked, and that came back from `recover` as well
-        wire.send(link, {"what": "answer", "changed": changed}, answer)
+        say({"what": "answer", "changed": changed}, answer)
+
+
+class Voice:
+    """Messages to the keeper, one after the other whatever thread they come from."""
+
+    def __init__(self, link: socket.socket):
+        self._link, self._lock = link, threading.Lock()
+
+    def __call__(self, header: dict[str, Any], body: bytes = b"") -> None:
+        with self._lock:
+            wire.send(self._link, header, body)
+
+    def compiling(self, now: bool) -> None:
+        """The clock of a cell stands still meanwhile."""
+        with contextlib.suppress(OSError):  # the method may have closed the link, which the keeper notices
+            self({"what": "compiling", "now": now})
 
 
 def bound_memory(memory: int | None) -> None:
@@ -114,22 +137,46 @@ def _mapped(path: Path) -> Measurement:
 
 def run(task: Task) -> Outcome:
     """Run one task in this process; whatever is raised becomes an outcome."""
-    prepared = _prepared(task)
+    given = _given(task)
+    prepared = Outcome("failed", f"{task.given} is gone") if given is None else _prepared(task, given)
     return prepared if isinstance(prepared, Outcome) else _solved(*prepared)
 
 
 Prepared = tuple[Method, Measurement, int, frozenset[str] | None]
 
 
-def _prepared(task: Task) -> Prepared | Outcome:
-    """All that is not on the method's clock."""
+def _given(task: Task) -> Measurement | Outcome | None:
+    """The measurement, what went wrong with it, or None where its file is gone, which is no fault of the method."""
     try:
-        method, given = pickle.loads(task.method), _mapped(task.given)
+        return _mapped(task.given)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except BaseException as error:
+        return _failed(error)
+
+
+def _prepared(task: Task, given: Measurement | Outcome) -> Prepared | Outcome:
+    """All that is not on the method's clock."""
+    if isinstance(given, Outcome):
+        return given
+    try:
+        method = pickle.loads(task.method)
         import_all(task.modules)
         check_requirements(method)
     except BaseException as error:
         return _failed(error)
     return method, given, task.seed, task.weights
+
+
+def _timed(jit: Jit, *prepared: Any) -> Outcome:
+    """An outcome whose times leave out what numba compiled meanwhile, as they leave out what it compiled before."""
+    wall, cpu = jit.wall, jit.cpu
+    outcome = _solved(*prepared)
+    if outcome.wall_seconds is None or outcome.cpu_seconds is None:
+        return outcome
+    wall, cpu = outcome.wall_seconds - (jit.wall - wall), outcome.cpu_seconds - (jit.cpu - cpu)
+    wall, cpu = max(0.0, wall), max(0.0, cpu)  # another thread may have compiled on when `recover` had ended
+    return replace(outcome, wall_seconds=wall, cpu_seconds=cpu)
 
 
 def _solved(*prepared: Any) -> Outcome:
@@ -157,31 +204,6 @@ def import_all(modules: tuple[str, ...]) -> None:
             importlib.import_module(name)
 
 
-class Compiled(event.Listener):
-    """Counts the functions that numba compiles in this process rather than loading them from its cache.
-
-    If there were any, another process is to run the cells, for a function that numba has just compiled may round
-    otherwise than the same function from its cache, and no number is to depend on who came first.
-    """
-
-    def __init__(self) -> None:
-        self.count = 0
-        event.register("numba:compile", self)
-
-    def on_start(self, what: event.Event) -> None:
-        """What is never cached does not count."""
-        assert what.data is not None
-        self.count += what.data["dispatcher"].stats.cache_path is not None
-
-    def on_end(self, what: event.Event) -> None:
-        """Has been counted."""
-
-    def taken(self) -> int:
-        """How many since the last call."""
-        count, self.count = self.count, 0
-        return count
-
-
 def traces() -> Hashable:
     """What a cell may have changed in this process that could reach the next: compared before and after."""
     return tuple(_traces())
@@ -201,7 +223,12 @@ def _traces() -> Iterator[Hashable]:
     yield _or_none(lambda: len(os.listdir("/proc/self/fd"))), _or_none(lambda: len(os.listdir("/proc/self/task")))
     yield tuple(resource.getrlimit(number) for number in RLIMITS), signal.getitimer(signal.ITIMER_REAL)
     for holder in PATCHABLE:
-        yield tuple(map(id, vars(holder).values()))
+        yield tuple(id(value) for name, value in vars(holder).items() if not _is_submodule(holder, name, value))
+
+
+def _is_submodule(holder: Any, name: str, value: Any) -> bool:
+    """Packages get names when parts of them are imported, as numba has it done when it first compiles."""
+    return isinstance(value, ModuleType) and sys.modules.get(f"{holder.__name__}.{name}") is value
 
 
 def _or_none(look: Callable[[], Any]) -> Any:

@@ -21,12 +21,12 @@ from csbench.catalogue.registry import get_dataset
 from csbench.catalogue.suites import Suite
 from csbench.core.errors import CsbenchError
 from csbench.core.machine import cpu_model
-from csbench.freshness.changes import Changed, Span, by_file, differences
-from csbench.freshness.closure import Closure, closure
+from csbench.freshness.changes import Changed, Span
 from csbench.freshness.lineage import Lineage, Proof
 from csbench.freshness.made_by import ROOT, MadeOf
 from csbench.freshness.source import Tree
 from csbench.freshness.states import other_code
+from csbench.freshness.unseen import Code, Lines, compared, lines_to_watch
 from csbench.results.folder import results_file
 from csbench.results.store import read_file, read_provenance
 from csbench.runner.plan import Cell
@@ -103,6 +103,29 @@ class Group:
     owner: list[Claim] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Examined:
+    """A claim whose cells have run.
+
+    Attributes:
+        finding: what their numbers say, whatever lines they have run.
+        sides: the old and the new code.
+        ran: in cells of its group of which both codes make the same, on each side.
+    """
+
+    finding: Finding
+    sides: tuple[Code, Code]
+    ran: tuple[Spans, Spans]
+
+    def unseen(self, in_new: Spans) -> list[Changed]:
+        """What no cell has run of the difference.
+
+        Args:
+            in_new: what has run of the new code; what another group has run of it has made the same numbers as well.
+        """
+        return [*self.sides[0].unseen(self.ran[0]), *self.sides[1].unseen(in_new)]
+
+
 def claims(suite: Suite, results: Path) -> list[Claim]:
     """The rows of a suite whose code has changed, those of one method and hash together."""
     found = suite_states(suite, results)
@@ -164,7 +187,8 @@ def prove(
 
     Args:
         lineages: earlier proofs, by suite.
-        since: the commit to take for the old code; None: that of the last proof, or that in the rows' provenance.
+        since: the commit to take for the old code where it has that of the rows; elsewhere, and for None, that of the
+            last proof, or that in the rows' provenance.
         budget: minutes of processor time for both codes together; the cheapest cell of each method always runs.
         environment: a virtual environment for the old code; made where it is not there.
         adapter: see `Side`.
@@ -173,9 +197,21 @@ def prove(
     groups, lost = _grouped(asked, lineages, checkouts, since, environment, adapter, report)
     yield from lost
     seconds = SHARE * 60 * budget / 2 / max(1, len(asked) - len(lost))
+    everywhere: Spans = {}
+    waiting: list[Examined] = []
     for commit, group in groups.items():
         report(f"running cells with the code of {commit[:12]} and with that of today")
-        yield from examined(group, checkouts.folder / f"answers-{commit[:12]}", seconds, 60 * budget)
+        found = list(examined(group, checkouts.folder / f"answers-{commit[:12]}", seconds, 60 * budget))
+        for one in found[:1]:
+            _add(everywhere, one.ran[1])
+        for one in found:
+            if one.finding.outcome == "proved" and one.unseen(one.ran[1]):
+                waiting.append(one)
+            else:
+                yield one.finding
+    for one in waiting:
+        unseen = one.unseen(everywhere)
+        yield _without_proof(one.finding, unseen) if unseen else one.finding
 
 
 def _grouped(
@@ -191,7 +227,7 @@ def _grouped(
         wanted.clear()
         for claim in open_claims:
             chain = lineages[claim.suite.name].equal_to(claim.old.made_by)
-            candidates = [since] if since else [*reversed([c for c in chain.values() if c]), *claim.commits]
+            candidates = [*filter(None, [since]), *reversed([c for c in chain.values() if c]), *claim.commits]
             commit = next((c for c in candidates if (id(claim), c) not in tried), None)
             if commit:
                 tried.add((id(claim), commit))
@@ -247,8 +283,8 @@ def _not_that_code(commit: str, there: MadeOf | None, old: MadeOf) -> str:
     return f"{said} ({differing}); name one that has, with --since"
 
 
-def examined(group: Group, folder: Path, seconds: float, limit: float) -> Iterator[Finding]:
-    """Run the cells of a group with both codes, and judge each claim."""
+def examined(group: Group, folder: Path, seconds: float, limit: float) -> Iterator[Examined]:
+    """Run the cells of a group with both codes."""
     for claim in group.claims:
         for cell in claim.chosen(seconds):
             problem = asdict(cell.problem) | {"images": min(IMAGES, cell.problem.images)}
@@ -258,33 +294,27 @@ def examined(group: Group, folder: Path, seconds: float, limit: float) -> Iterat
             group.owner.append(claim)
     here = Side(ROOT, interpreter(None, ROOT))
     pairs = zip(group.claims, group.roots, strict=True)
-    changes = {id(claim): _changes(there, claim.new, group.side.root) for claim, there in pairs}
-    gone = {one for old, _ in changes.values() for one in old}
-    come = {one for _, new in changes.values() for one in new}
-    old, new = _both(group.side, here, folder / "compiled", group.jobs, gone, come, limit)
+    changes = {id(claim): _compared(there, claim.new, group.side.root) for claim, there in pairs}
+    watched = [lines_to_watch([both[side] for both in changes.values()]) for side in (0, 1)]
+    old, new = _both(group.side, here, folder / "compiled", group.jobs, watched, limit)
     if differing := [number for number in range(len(group.jobs)) if _deviation(number, old, new)]:
         # A function that numba has just compiled may round otherwise than the same function from its cache.
-        second = _both(group.side, here, folder / "again", [group.jobs[n] for n in differing], gone, come, limit)
+        second = _both(group.side, here, folder / "again", [group.jobs[n] for n in differing], watched, limit)
         for answers, better in zip((old, new), second, strict=True):
             answers.replace(differing, better)
     ran = _ran(old, new, range(len(group.jobs)))
     if again := _interpreted(group, changes, ran):
         patience = min(limit, INTERPRETED)  # what has not come by then is not seen, and nothing else is lost
-        extra = _both(group.side, here, folder / "interpreted", again, gone, come, patience, compiled=False)
+        extra = _both(group.side, here, folder / "interpreted", again, watched, patience, compiled=False)
         for spans, more in zip(ran, _ran(*extra, range(len(again))), strict=True):
-            for path, found in more.items():
-                spans.setdefault(path, set()).update(found)
+            _add(spans, more)
     for claim in group.claims:
         mine = [number for number, owner in enumerate(group.owner) if owner is claim]
-        yield _judged(claim, mine, group.jobs, old, new, _unseen(changes[id(claim)], ran))
+        yield Examined(_judged(claim, mine, group.jobs, old, new), changes[id(claim)], ran)
 
 
-def _changes(there: MadeOf, here: MadeOf, root: Path) -> tuple[list[Changed], list[Changed]]:
-    return differences(_code(there, root), _code(here, ROOT), root, ROOT)
-
-
-def _code(made_of: MadeOf, root: Path) -> Closure:
-    return closure(_tree(root), [(module, names) for module, names in made_of.roots.items()])
+def _compared(there: MadeOf, here: MadeOf, root: Path) -> tuple[Code, Code]:
+    return compared((_tree(root), there.roots), (_tree(ROOT), here.roots))
 
 
 _trees: dict[Path, Tree] = {}
@@ -295,13 +325,13 @@ def _tree(root: Path) -> Tree:
 
 
 def _both(
-    there: Side, here: Side, folder: Path, jobs: list[dict[str, Any]], gone: Collection[Changed],
-    come: Collection[Changed], limit: float, compiled: bool = True,
+    there: Side, here: Side, folder: Path, jobs: list[dict[str, Any]], watched: list[Lines], limit: float,
+    compiled: bool = True,
 ) -> tuple[Answers, Answers]:  # fmt: skip
     """The answers of both codes, whose processes run at the same time."""
     with (
-        running(there, folder / "old", [], jobs, by_file(gone), compiled) as old,
-        running(here, folder / "new", [], jobs, by_file(come), compiled) as new,
+        running(there, folder / "old", [], jobs, watched[0], compiled) as old,
+        running(here, folder / "new", [], jobs, watched[1], compiled) as new,
     ):
         return old(limit), new(limit)
 
@@ -317,7 +347,7 @@ def _ran(old: Answers, new: Answers, numbers: Collection[int]) -> tuple[Spans, S
     return spans
 
 
-def _interpreted(group: Group, changes: dict, ran: tuple[Spans, Spans]) -> list[dict[str, Any]]:
+def _interpreted(group: Group, changes: dict[int, tuple[Code, Code]], ran: tuple[Spans, Spans]) -> list[dict[str, Any]]:
     """One image of the cheapest cell of each method that has compiled lines which nobody saw run; smallest first."""
     jobs = []
     for claim in sorted(group.claims, key=lambda claim: claim.cells[0][0].problem.m):
@@ -327,18 +357,12 @@ def _interpreted(group: Group, changes: dict, ran: tuple[Spans, Spans]) -> list[
     return jobs
 
 
-def _unseen(changes: tuple[list[Changed], list[Changed]], ran: tuple[Spans, Spans]) -> list[Changed]:
-    return [
-        one
-        for some, spans in zip(changes, ran, strict=True)
-        for one in some
-        if not one.is_covered(spans.get(one.path, set()))
-    ]
+def _unseen(sides: tuple[Code, Code], ran: tuple[Spans, Spans]) -> list[Changed]:
+    return [one for code, spans in zip(sides, ran, strict=True) for one in code.unseen(spans)]
 
 
-def _judged(
-    claim: Claim, mine: list[int], jobs: list[dict[str, Any]], old: Answers, new: Answers, unseen: list[Changed]
-) -> Finding:
+def _judged(claim: Claim, mine: list[int], jobs: list[dict[str, Any]], old: Answers, new: Answers) -> Finding:
+    """What the numbers say."""
     deviations = [_deviation(number, old, new) for number in mine]
     broken = next((one for one in deviations if one is None), "")
     if broken is None:
@@ -350,10 +374,17 @@ def _judged(
     if differing:
         proof = Proof(*facts, "differs", cells, IMAGES, differing[0], commit_here(), where)
         return Finding(claim, "stale", differing[0], proof)
-    if unseen:
-        more = f" and {len(unseen) - 3} more" if len(unseen) > 3 else ""
-        return Finding(claim, "changed", f"no cell ran {', '.join(map(str, unseen[:3]))}{more}")
     return Finding(claim, "proved", "", Proof(*facts, "equal", cells, IMAGES, "", commit_here(), where))
+
+
+def _without_proof(finding: Finding, unseen: list[Changed]) -> Finding:
+    more = f" and {len(unseen) - 3} more" if len(unseen) > 3 else ""
+    return Finding(finding.claim, "changed", f"no cell ran {', '.join(map(str, unseen[:3]))}{more}")
+
+
+def _add(spans: Spans, more: Spans) -> None:
+    for path, found in more.items():
+        spans.setdefault(path, set()).update(found)
 
 
 def _why_broken(mine: list[int], old: Answers, new: Answers) -> str:

@@ -20,6 +20,7 @@ from csbench.freshness.closure import Closure, closure
 from csbench.freshness.lineage import Lineage, Proof
 from csbench.freshness.made_by import made_of
 from csbench.freshness.source import Tree
+from csbench.freshness.unseen import Code, compared, lines_to_watch
 from tests.conftest import ROOT, TINY_SUITE
 
 SNIPPETS = {  # least minor version of Python 3 that reads it, source, hash
@@ -285,6 +286,73 @@ def test_a_method_that_goes_to_a_base_class_differs_where_its_text_does(package)
     _, come = differences(old, new, root_of(old), root_of(new))
     assert 3 not in {one.spans[0][0] for one in come}
     assert 5 in {one.spans[0][0] for one in come}
+
+
+GUARDED = """\
+from csbench.tools import slow{imports}
+def suite_fact(f):
+    return f
+class A:
+    @property
+    @suite_fact
+    def small(self):
+        return True
+def go(a):
+{branch}    return slow(a)
+"""
+TOOLS = "def slow(a):\n    return a\ndef fast(a):\n    return other(a) + {0}\ndef other(a):\n    return a\n"
+
+
+@pytest.fixture
+def against(tmp_path) -> Callable[..., list[Code]]:
+    """Old and new code of which each has a branch of `go`, and a number in what it leads to."""
+
+    def write(*sides: tuple[str, int]) -> list[Code]:
+        trees = []
+        for side, (branch, number) in enumerate(sides):
+            folder = tmp_path / str(side) / "csbench"
+            folder.mkdir(parents=True)
+            (folder / "__init__.py").touch()
+            imports = ", fast" if "fast" in branch else ""
+            (folder / "start.py").write_text(GUARDED.format(branch=branch, imports=imports))
+            (folder / "tools.py").write_text(TOOLS.format(number))
+            trees.append((Tree(folder.parent), {"csbench.start": ["go"], "csbench": ["A.small"]}))
+        return list(compared(*trees))
+
+    return write
+
+
+GUARD = "    if {0}:\n        return fast(a)\n"
+
+
+def test_a_branch_on_what_the_suite_decides_need_not_run(against):
+    """Nor what only the branch uses; its condition must."""
+    _, new = against(("", 1), (GUARD.format("not a.small"), 1))
+    test, end = (10, 4, 10, 18), (12, 4, 12, 18)
+    imported = {"csbench/start.py": {(1, 0, 1, 36)}, "csbench/tools.py": {(3, 0, 4, 24), (5, 0, 6, 12)}}
+    ran = {"csbench/start.py": {test, end} | imported["csbench/start.py"]}
+    assert new.unseen(ran) == []
+    assert {one.spans[0][0] for one in new.unseen({"csbench/start.py": imported["csbench/start.py"] | {end}})} == {10}
+    assert [11, 11] in lines_to_watch([new])["csbench/start.py"]
+    # Where the branch ran, all that it leads to has to be seen.
+    taken = ran["csbench/start.py"] | {(11, 8, 11, 22)}
+    assert {one.unit for one in new.unseen({"csbench/start.py": taken})} == {"fast", "other"}
+
+
+@pytest.mark.parametrize("test", ["not small(a)", "a.small and a.large", "a.small == 1", "a.large"])
+def test_a_branch_on_anything_else_has_to_run(against, test):
+    _, new = against(("", 1), (GUARD.format(test), 1))
+    everything = {(1, 0, 1, 36), (10, 7, 10, 8), (12, 4, 12, 18)}
+    assert {one.unit for one in new.unseen({"csbench/start.py": everything})} >= {"go", "fast", "other"}
+
+
+def test_what_changes_behind_such_a_branch_is_no_change_of_other_suites(against):
+    guard = GUARD.format("not a.small")
+    old, new = against((guard, 1), (guard, 2))
+    assert [str(one) for one in new.changed] == ["csbench/tools.py:4 (fast), where only a number differs"]
+    assert new.unseen({"csbench/start.py": {(12, 4, 12, 18)}}) == []
+    assert old.unseen({"csbench/start.py": {(12, 4, 12, 18)}}) == []
+    assert len(new.unseen({"csbench/start.py": {(11, 8, 11, 22)}})) == 1
 
 
 def root_of(code: Closure) -> Path:

@@ -45,3 +45,13 @@ def test_one_image_fails_and_the_others_are_those_of_a_batch_without_it():
         assert part[1]["mse"] is None
         assert [row["status"] for row in none] == ["failed"] * 3
         torch.testing.assert_close([part[0]["mse"], part[2]["mse"]], [whole[0]["mse"], whole[2]["mse"]])
+
+
+def test_what_nobody_is_given_has_rows_also_where_its_turn_comes_beside_a_cell_that_has_ended():
+    suite = replace(load_suite("quick"), m=(10,), images=1, reference_m=10)
+    zeros, other = (make_cells(suite.narrowed(methods=(name,)))[0] for name in ("zeros", "min-norm"))
+    dataset, operator = zeros.problem.dataset, zeros.problem.operator
+    bad, *good = (Spoilt(dataset, operator, 10, 0.1, draw, 1, "test", (0,) if draw == 0 else ()) for draw in range(3))
+    cells = [replace(zeros, problem=bad), replace(other, problem=bad), *(replace(zeros, problem=one) for one in good)]
+    done = [(one.cell.method_name, one.cell.problem.draw) for one in ThisMachine(1).run(cells, NO_LIMITS, "test")]
+    assert sorted(done) == [("min-norm", 0), ("zeros", 0), ("zeros", 1), ("zeros", 2)]

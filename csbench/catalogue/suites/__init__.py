@@ -34,7 +34,8 @@ class Suite:
         reference_m: the leaderboard says how many measurements reach the error of the best Lasso here.
         published: whether `leaderboard.md` shows the suite.
         methods: names of the methods that take part; empty for all that are registered and not `on_request`.
-        timeout: seconds that a cell may take, unless the run is given another limit; None for any.
+        timeout: seconds that a cell may take, imports and what numba compiles not counted, unless the run is given
+            another limit; None for any.
     """
 
     name: str
