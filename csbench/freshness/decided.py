@@ -3,9 +3,9 @@
     if self.long:
         ...
 
-Properties that are so are marked by `csbench.core.suite_facts.suite_fact`. A branch of this kind that no cell of a method
-ran is no part of how its rows were made, nor is what only such branches use. So a method may learn to serve larger
-images, and what it does to small ones can still be proved.
+Properties that are so are marked by `csbench.core.suite_facts.suite_fact`. A branch of this kind that no cell of a
+method ran is no part of how its rows were made, nor is what only such branches use. So a method may learn to serve
+larger images, and what it does to small ones can still be proved.
 """
 
 from __future__ import annotations
