@@ -91,14 +91,9 @@ class LatentSolution:
 
 
 def search_latent(
-    A: LinearOperator,
-    y: Float[Tensor, "batch m"],
-    generator: Generator,
-    lmbd: float,
-    *,
-    rng: torch.Generator,
-    options: LatentSearch,
-) -> LatentSolution:
+    A: LinearOperator, y: Float[Tensor, "batch m"], generator: Generator, lmbd: float, *,
+    rng: torch.Generator, options: LatentSearch,
+) -> LatentSolution:  # fmt: skip
     """Run the search for every row of y, with a generator of A's n pixels whose weights are frozen.
 
     Args:
