@@ -164,7 +164,8 @@ def _ends_in_raise(node: ast.AST, unit: Unit) -> bool:
     for block in (getattr(one.node, name, []) for one in unit.statements for name in BLOCKS):
         if node in block:
             rest = block[block.index(node) :]
-            simple = not any(isinstance(one, (*COMPOUND, ast.Return, ast.Break, ast.Continue)) for one in rest)
+            ways_out = (*COMPOUND, ast.Return, ast.Break, ast.Continue, ast.Yield, ast.YieldFrom)
+            simple = not any(isinstance(part, ways_out) for one in rest for part in ast.walk(one))
             return simple and isinstance(rest[-1], ast.Raise) and not _is_tried(rest[-1], unit)
     return False
 
